@@ -1,0 +1,1 @@
+"""What the sources hold: schemas, tables, columns, types, keys and statistics."""
