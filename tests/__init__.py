@@ -1,0 +1,1 @@
+"""The tests. ``tests/servers.py`` says how the private servers live and die."""

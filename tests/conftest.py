@@ -1,0 +1,119 @@
+"""Fixtures that every test may use. ``tests/servers.py`` explains the servers' life."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tests.databases import Database, create_database
+from tests.servers import MissingServer, Run, Server
+
+_RUN = pytest.StashKey[Run]()
+_FOLDER = "DOVETAIL_TEST_RUN_FOLDER"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The main process begins the run; xdist workers, which inherit the variable, join it."""
+    if hasattr(config, "workerinput"):
+        config.stash[_RUN] = Run.join(Path(os.environ[_FOLDER]))
+    else:
+        config.stash[_RUN] = Run.begin()
+        os.environ[_FOLDER] = str(config.stash[_RUN].folder)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the servers; also reached after failures and Ctrl-C."""
+    run = config.stash.get(_RUN, None)
+    if run is not None:
+        run.end()
+
+
+@pytest.fixture(scope="session")
+def server_run(pytestconfig: pytest.Config) -> Run:
+    """The run itself; tests ask for ``postgres_server`` or ``mariadb_server`` instead."""
+    return pytestconfig.stash[_RUN]
+
+
+def _server(run: Run, kind: str) -> Server:
+    try:
+        return run.server(kind)
+    except (MissingServer, RuntimeError) as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(server_run: Run) -> Server:
+    """A private PostgreSQL; shared by all workers."""
+    return _server(server_run, "postgres")
+
+
+@pytest.fixture(scope="session")
+def mariadb_server(server_run: Run) -> Server:
+    """A private MariaDB; shared by all workers."""
+    return _server(server_run, "mysql")
+
+
+@pytest.fixture(scope="session")
+def servers(server_run: Run) -> SimpleNamespace:
+    """Both servers, started side by side: ``servers.postgres`` and ``servers.mariadb``."""
+    try:
+        postgres, mariadb = server_run.servers(("postgres", "mysql"))
+    except (MissingServer, RuntimeError) as error:
+        pytest.fail(str(error), pytrace=False)
+    return SimpleNamespace(postgres=postgres, mariadb=mariadb)
+
+
+@pytest.fixture(scope="session")
+def own_server() -> Iterator[Callable[[str], Server]]:
+    """``own_server("postgres")`` or ``own_server("mysql")``: a server to kill or break.
+
+    Each call starts another one (about 1.5 s); it is stopped when the session ends.
+    """
+    runs: list[Run] = []
+
+    def start(kind: str) -> Server:
+        runs.append(Run.begin())
+        return _server(runs[-1], kind)
+
+    yield start
+    for run in runs:
+        run.end()
+
+
+Factory = Callable[..., Database]
+
+
+@pytest.fixture(scope="module")
+def new_database(request: pytest.FixtureRequest) -> Iterator[Factory]:
+    """``new_database(server, collation=…)``: an empty database, dropped after the module."""
+    made: list[Database] = []
+
+    def create(server: Server, *, collation: str = "") -> Database:
+        made.append(create_database(server, request.module.__name__, collation=collation))
+        return made[-1]
+
+    yield create
+    for database in made:
+        database.drop()
+
+
+@pytest.fixture(scope="module")
+def postgres_database(postgres_server: Server, new_database: Factory) -> Database:
+    """An empty PostgreSQL database of this module, in ICU (language) collation."""
+    return new_database(postgres_server)
+
+
+@pytest.fixture(scope="module")
+def postgres_c_database(postgres_server: Server, new_database: Factory) -> Database:
+    """An empty PostgreSQL database of this module, in C (byte) collation."""
+    return new_database(postgres_server, collation="C")
+
+
+@pytest.fixture(scope="module")
+def mariadb_database(mariadb_server: Server, new_database: Factory) -> Database:
+    """An empty MariaDB database of this module, in a collation that ignores case."""
+    return new_database(mariadb_server)
