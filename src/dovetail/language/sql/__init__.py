@@ -1,1 +1,1 @@
-""""""
+"""SQL in DuckDB's dialect (others by option): judge, parse, bind."""
