@@ -9,7 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests import tpcds, tpch
 from tests.databases import Database, create_database
+from tests.federated import Federated
 from tests.servers import MissingServer, Run, Server
 
 _RUN = pytest.StashKey[Run]()
@@ -117,3 +119,30 @@ def postgres_c_database(postgres_server: Server, new_database: Factory) -> Datab
 def mariadb_database(mariadb_server: Server, new_database: Factory) -> Database:
     """An empty MariaDB database of this module, in a collation that ignores case."""
     return new_database(mariadb_server)
+
+
+@pytest.fixture(scope="session")
+def tpch_split(
+    server_run: Run, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Federated]]:
+    """``tpch_split("A")``, ``"B"`` or ``"C"``: loaded on first use, kept for the session."""
+    made: dict[str, Federated] = {}
+
+    def get(name: str) -> Federated:
+        if name not in made:
+            folder = tmp_path_factory.mktemp(f"tpch-{name}")
+            made[name] = tpch.split(name, folder, lambda kind: _server(server_run, kind))
+        return made[name]
+
+    yield get
+    for federated in made.values():
+        federated.close()
+
+
+@pytest.fixture(scope="session")
+def tpcds_split(server_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federated]:
+    """TPC-DS over PostgreSQL, MariaDB, Parquet and CSV."""
+    folder = tmp_path_factory.mktemp("tpcds")
+    federated = tpcds.split(folder, lambda kind: _server(server_run, kind))
+    yield federated
+    federated.close()
