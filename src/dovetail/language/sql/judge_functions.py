@@ -10,12 +10,13 @@ from __future__ import annotations
 from typing import Final
 
 
-def _names(text: str) -> frozenset[str]:
+def names(text: str) -> frozenset[str]:
+    """The words of a text as a set."""
     return frozenset(text.split())
 
 
 _REFUSED_BY_REASON: Final[dict[str, frozenset[str]]] = {
-    "it reads or changes the engine's configuration": _names(
+    "it reads or changes the engine's configuration": names(
         """
         all_profiling_output current_config current_setting disable_checkpoint_on_shutdown
         disable_logging disable_object_cache disable_optimizer disable_print_progress_bar
@@ -28,18 +29,18 @@ _REFUSED_BY_REASON: Final[dict[str, frozenset[str]]] = {
         verify_fetch_row verify_parallelism verify_serializer
         """
     ),
-    "it shows the environment the engine runs in": _names(
+    "it shows the environment the engine runs in": names(
         """
         extension_versions getenv platform pragma_platform pragma_user_agent pragma_version
         user_agent
         """
     ),
-    "it reaches stored secrets": _names(
+    "it reaches stored secrets": names(
         """
         add_parquet_key duckdb_secret_types duckdb_secrets load_aws_credentials which_secret
         """
     ),
-    "it shows the engine's own catalog, not your sources": _names(
+    "it shows the engine's own catalog, not your sources": names(
         """
         collations database_list database_size duckdb_approx_database_count duckdb_columns
         duckdb_connection_count duckdb_constraints duckdb_coordinate_systems
@@ -53,13 +54,13 @@ _REFUSED_BY_REASON: Final[dict[str, frozenset[str]]] = {
         show_tables_expanded sqlite_attach storage_info table_info version_info
         """
     ),
-    "it reads or writes the engine's log": _names(
+    "it reads or writes the engine's log": names(
         """
         duckdb_log_contexts duckdb_logs duckdb_logs_parsed parse_duckdb_log_message
         truncate_duckdb_logs write_log
         """
     ),
-    "it reaches the file system outside the configured sources": _names(
+    "it reaches the file system outside the configured sources": names(
         """
         copy_database duckdb_scan export_database glob import_arrow import_database
         load_xlsx parquet_bloom_probe parquet_file_metadata parquet_full_metadata
@@ -67,7 +68,7 @@ _REFUSED_BY_REASON: Final[dict[str, frozenset[str]]] = {
         read_text scan_arrow_ipc sniff_csv st_drivers st_read st_read_meta
         """
     ),
-    "it opens a connection of its own, past the configured sources": _names(
+    "it opens a connection of its own, past the configured sources": names(
         """
         adbc_scan bigquery_execute bigquery_query bigquery_scan delta_scan http_get
         http_head http_post http_request iceberg_metadata iceberg_scan iceberg_snapshots
@@ -76,35 +77,35 @@ _REFUSED_BY_REASON: Final[dict[str, frozenset[str]]] = {
         snowflake_query snowflake_scan sqlite_execute sqlite_query sqlite_scan
         """
     ),
-    "it reads the memory of the process": _names(
+    "it reads the memory of the process": names(
         """
         arrow_scan arrow_scan_dumb pandas_scan python_map_function seq_scan
         """
     ),
-    "it runs SQL that is built as text, which cannot be judged beforehand": _names(
+    "it runs SQL that is built as text, which cannot be judged beforehand": names(
         """
         from_substrait from_substrait_json get_substrait get_substrait_json histogram_values
         json_execute_serialized_sql json_serialize_plan query query_table sql_auto_complete
         """
     ),
-    "it has an effect beyond the query": _names(
+    "it has an effect beyond the query": names(
         """
         checkpoint currval force_checkpoint nextval pg_sleep setseed sleep_ms
         """
     ),
-    "it shows the inner state of the engine": _names(
+    "it shows the inner state of the engine": names(
         """
         current_connection_id current_query current_query_id current_transaction_id stats
         txid_current vector_type
         """
     ),
-    "it exists to test the engine": _names(
+    "it exists to test the engine": names(
         """
         check_peg_parser dump_all fuzz_all_functions fuzzyduck reduce_sql_statement sqlsmith
         test_all_types test_vector_types
         """
     ),
-    "it is internal to the engine's optimizer": _names(
+    "it is internal to the engine's optimizer": names(
         """
         __internal_compress_integral_ubigint __internal_compress_integral_uinteger
         __internal_compress_integral_usmallint __internal_compress_integral_utinyint
@@ -121,11 +122,11 @@ _REFUSED_BY_REASON: Final[dict[str, frozenset[str]]] = {
 }
 
 REFUSED: Final[dict[str, str]] = {
-    name: reason for reason, names in _REFUSED_BY_REASON.items() for name in names
+    name: reason for reason, group in _REFUSED_BY_REASON.items() for name in group
 }
 """Functions that a query may not call, with the reason as the end of a sentence."""
 
-FILE_FUNCTIONS: Final = _names(
+FILE_FUNCTIONS: Final = names(
     """
     parquet_scan read_csv read_csv_auto read_json read_json_auto read_json_objects
     read_json_objects_auto read_ndjson read_ndjson_auto read_ndjson_objects read_parquet read_xlsx
@@ -134,7 +135,7 @@ FILE_FUNCTIONS: Final = _names(
 )
 """Table functions that read files: the session checks their paths against what it allows."""
 
-TABLE_FUNCTIONS: Final = _names(
+TABLE_FUNCTIONS: Final = names(
     """
     generate_series icu_calendar_names json_each json_tree pg_timezone_names range repeat
     repeat_row summary unnest
@@ -143,7 +144,7 @@ TABLE_FUNCTIONS: Final = _names(
 """Functions that may stand in FROM. A name may be harmless as a scalar or an aggregate and not
 here: the table macro ``histogram`` runs a query over a table whose name it is given as text."""
 
-VOLATILE: Final = _names(
+VOLATILE: Final = names(
     """
     gen_random_uuid nextval currval random reservoir_quantile setseed uuid uuidv4 uuidv7
     sleep_ms pg_sleep write_log
@@ -151,7 +152,7 @@ VOLATILE: Final = _names(
 )
 """Functions that give a new value at every call: never pushed down, folded or duplicated."""
 
-CONSTANT_PER_QUERY: Final = _names(
+CONSTANT_PER_QUERY: Final = names(
     """
     ago current_catalog current_database current_date current_localtime current_localtimestamp
     current_role current_schema current_schemas current_time current_timestamp current_user
@@ -162,10 +163,10 @@ CONSTANT_PER_QUERY: Final = _names(
 """Functions (and bare words) with one value per query: evaluated once, before anything is pushed.
 ``age`` with one argument belongs here too, see :data:`CONSTANT_PER_QUERY_UNARY`."""
 
-CONSTANT_PER_QUERY_UNARY: Final = _names("age")
+CONSTANT_PER_QUERY_UNARY: Final = names("age")
 """Functions that read the clock when they are called with a single argument."""
 
-GROWING: Final = _names(
+GROWING: Final = names(
     """
     aggregate apply array_aggr array_aggregate array_apply array_filter array_reduce array_resize
     array_transform bar factorial filter format generate_series generate_subscripts hamming
@@ -177,7 +178,7 @@ GROWING: Final = _names(
 """Functions whose result, or work, can be far larger than their arguments: never folded while
 planning, where no limit of the query applies."""
 
-BARE_WORDS: Final = _names(
+BARE_WORDS: Final = names(
     """
     current_catalog current_date current_role current_schema current_time current_timestamp
     current_user localtime localtimestamp session_user user
@@ -185,7 +186,7 @@ BARE_WORDS: Final = _names(
 )
 """Words that DuckDB reads as function calls without parentheses when no column has that name."""
 
-ALLOWED: Final = _names(
+ALLOWED: Final = names(
     """
     !__postfix !~~ !~~* % & && * ** + - ->> / // <-> << <=> <@ >> @ @> ^ ^@ abs acos acosh
     add age aggregate ago alias any_value apply approx_count_distinct approx_quantile
