@@ -1,0 +1,369 @@
+"""DuckDB files, attached read-only: every type passes exactly, everything can be pushed.
+
+The catalog is read through the process-wide inspector (:mod:`dovetail.connectors.inspector`),
+which keeps the file open until the connector is closed; see there for why. While a session has
+the file open no other process can write to it, which is DuckDB's own rule, so a query always sees
+one state of it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sqlglot import exp
+
+from dovetail.catalog.model import (
+    ColumnInfo,
+    ForeignKey,
+    SourceCatalog,
+    TableInfo,
+)
+from dovetail.connectors import inspector
+from dovetail.connectors.base import (
+    Connector,
+    FragmentRequest,
+    Health,
+    NativeRelation,
+    NativeSetup,
+    Snapshot,
+    Stream,
+    quote,
+    sql_string,
+)
+from dovetail.errors import (
+    CancelledError,
+    DovetailError,
+    SourceQueryError,
+    SourceUnavailableError,
+    StaleCatalogError,
+)
+from dovetail.types import parse_type
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from dovetail.connectors.capabilities import Capabilities
+
+TYPE_TABLE: tuple[tuple[str, str, str, str], ...] = (
+    ("every DuckDB type", "the same", "native", "the file is attached; no value is converted"),
+)
+
+_ATTACH_OPTIONS = "TYPE duckdb, READ_ONLY"
+
+
+class DuckDBConnector(Connector):
+    """One DuckDB database file."""
+
+    kind: ClassVar[str] = "duckdb"
+    dialect: ClassVar[str] = "duckdb"
+
+    def __init__(self, name: str, settings: Any, options: Mapping[str, Any] | None = None) -> None:
+        super().__init__(name, settings, options)
+        self.path = Path(settings.path).expanduser().absolute()
+        self._lock = threading.Lock()
+        self._attachment: inspector.Attachment | None = None
+        self._stamp: tuple[int, int, int] | None = None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """The engine's own semantics: everything is the same."""
+        from dovetail.connectors.capabilities import duckdb as table
+
+        return table.CAPABILITIES
+
+    def attached(self) -> inspector.Attachment:
+        """The file as the inspector holds it; opens it first if need be."""
+        import duckdb
+
+        with self._lock:
+            if self._attachment is None:
+                self._require_file()
+                try:
+                    stamp = _stamp(self.path)
+                    self._attachment = inspector.hold(str(self.path.resolve()))
+                    self._stamp = stamp
+                except (duckdb.Error, OSError) as error:
+                    raise self._unavailable(error) from None
+            return self._attachment
+
+    def catalog(self) -> SourceCatalog:
+        """Read tables and views of all schemas; raises :class:`SourceUnavailableError`."""
+        import duckdb
+
+        attachment = self.attached()
+        connection = attachment.cursor()
+        try:
+            tables = _read_catalog(connection, attachment.alias, self.name)
+        except duckdb.Error as error:
+            raise self._unavailable(error) from None
+        finally:
+            connection.close()
+        return SourceCatalog(self.name, "main", tables, time.time())
+
+    def check(self) -> Health:
+        """Attach the file and look at its version; a problem comes back as text."""
+        started = time.perf_counter()
+        try:
+            attachment = self.attached()
+            connection = attachment.cursor()
+            try:
+                rows = connection.execute(
+                    "SELECT tags['storage_version'] FROM duckdb_databases() WHERE database_name = ?",
+                    [attachment.alias],
+                ).fetchall()
+            finally:
+                connection.close()
+        except DovetailError as error:
+            return Health(reachable=False, authenticated=False, problem=error.message)
+        version = f"DuckDB storage {rows[0][0]}" if rows and rows[0][0] else "DuckDB file"
+        return Health(
+            reachable=True,
+            authenticated=True,
+            version=version,
+            read_only=True,
+            round_trip=time.perf_counter() - started,
+        )
+
+    def render(self, request: FragmentRequest) -> str:
+        """The fragment's SQL, tables by schema and name as the file has them."""
+        return request.query.sql(dialect="duckdb")
+
+    def snapshot(self) -> DuckDBSnapshot:
+        """A view of the attached file, which no writer can change meanwhile."""
+        self.attached()
+        with self._lock:
+            try:
+                unchanged = _stamp(self.path) == self._stamp
+            except OSError as error:
+                raise self._unavailable(error) from None
+        if not unchanged:
+            raise SourceUnavailableError(
+                f"source {self.name}: {self.path} was changed while this session had it open; "
+                "open a new session to read it",
+                source=self.name,
+            )
+        return DuckDBSnapshot(self)
+
+    def native_setup(self) -> NativeSetup:
+        """Attach the file read-only."""
+        self._require_file()
+        path = sql_string(str(self.path.resolve()))
+        return NativeSetup(statements=(f"ATTACH {path} AS {{alias}} ({_ATTACH_OPTIONS})",))
+
+    def translate_error(self, error: BaseException) -> Exception | None:
+        """Errors of reading the attached file as ours; None when they are not about this file."""
+        text = str(error)
+        if str(self.path) in text or str(self.path.resolve()) in text:
+            return self._unavailable(error)
+        return None
+
+    def close(self) -> None:
+        """Let go of the file, so that writers may open it again."""
+        with self._lock:
+            if self._attachment is not None:
+                inspector.release(self._attachment)
+                self._attachment = None
+
+    def _require_file(self) -> None:
+        if not self.path.is_file():
+            what = "is a folder" if self.path.is_dir() else "does not exist"
+            raise SourceUnavailableError(
+                f"source {self.name}: {self.path} {what}; path must name a DuckDB file",
+                source=self.name,
+            )
+
+    def _unavailable(self, error: BaseException) -> SourceUnavailableError:
+        text = str(error)
+        if "Could not set lock" in text or "Conflicting lock" in text:
+            holder = _between(text, "(PID ", ")")
+            by = f" by process {holder}" if holder else ""
+            message = f"{self.path} is open for writing{by}; DuckDB files have one writer or readers"
+            return SourceUnavailableError(
+                f"source {self.name}: {message}", source=self.name, retryable=True
+            )
+        if "Unique file handle conflict" in text:
+            message = (
+                f"{self.path} is open for writing in this very process; close that connection, "
+                "or open it with read_only=True"
+            )
+        elif "not a valid DuckDB database file" in text:
+            message = f"{self.path} is not a DuckDB database file"
+        elif "encrypt" in text.lower():
+            message = f"{self.path} is encrypted; encrypted files are not supported yet"
+        elif isinstance(error, PermissionError) or "Permission denied" in text:
+            message = f"{self.path} may not be read by this user"
+        else:
+            message = text.split("\n", 1)[0]
+        return SourceUnavailableError(f"source {self.name}: {message}", source=self.name)
+
+
+class DuckDBSnapshot(Snapshot):
+    """One query's view of a DuckDB file."""
+
+    def __init__(self, connector: DuckDBConnector) -> None:
+        self._connector = connector
+        self._lock = threading.Lock()
+        self._cursors: list[duckdb.DuckDBPyConnection] = []
+        self._cancelled = False
+
+    def native(self, request: FragmentRequest, alias: str) -> NativeRelation:
+        """The fragment over the attached file, its tables prefixed with ``alias``."""
+        return NativeRelation(
+            f"({qualified(request.query, alias).sql(dialect='duckdb')})",
+            self._connector.render(request),
+        )
+
+    def read(self, request: FragmentRequest) -> Stream:
+        """Run the fragment in the inspector and stream its batches."""
+        import duckdb
+
+        attachment = self._connector.attached()
+        cursor = attachment.cursor()
+        with self._lock:
+            if self._cancelled:
+                cursor.close()
+                raise CancelledError("the query was cancelled")
+            self._cursors.append(cursor)
+        try:
+            cursor.execute(qualified(request.query, attachment.alias).sql(dialect="duckdb"))
+            reader = cursor.to_arrow_reader(65_536)
+        except duckdb.InterruptException:
+            raise CancelledError("the query was cancelled") from None
+        except (duckdb.CatalogException, duckdb.BinderException) as error:
+            raise StaleCatalogError(
+                f"source {self._connector.name}: {str(error).splitlines()[0]}",
+                source=self._connector.name,
+            ) from None
+        except duckdb.Error as error:
+            raise SourceQueryError(
+                f"source {self._connector.name}: {str(error).splitlines()[0]}",
+                source=self._connector.name,
+            ) from None
+        return Stream(reader, (None,) * len(request.columns))
+
+    def cancel(self) -> None:
+        """Interrupt whatever :meth:`read` started; native relations end with the engine."""
+        with self._lock:
+            self._cancelled = True
+            for cursor in self._cursors:
+                cursor.interrupt()
+
+    def close(self) -> None:
+        """Close the cursors; the file stays attached for the next query."""
+        with self._lock:
+            cursors, self._cursors = self._cursors, []
+        for cursor in cursors:
+            cursor.close()
+
+
+def qualified(query: exp.Query, alias: str) -> exp.Query:
+    """A copy of ``query`` whose tables carry ``alias`` as their database.
+
+    A bare name that a WITH of the query defines is left alone; any other bare name is a table of
+    the default schema.
+    """
+    copied = query.copy()
+    defined = {cte.alias.lower() for cte in copied.find_all(exp.CTE)}
+    for table in copied.find_all(exp.Table):
+        if not isinstance(table.this, exp.Identifier) or table.catalog:
+            continue
+        if not table.db:
+            if table.name.lower() in defined:
+                continue
+            table.set("db", exp.to_identifier("main", quoted=True))
+        table.set("catalog", exp.to_identifier(alias, quoted=True))
+    return copied
+
+
+def _read_catalog(
+    connection: duckdb.DuckDBPyConnection, alias: str, source: str
+) -> tuple[TableInfo, ...]:
+    columns: dict[tuple[str, str], list[ColumnInfo]] = {}
+    for schema, table, name, data_type, nullable, comment in connection.execute(
+        "SELECT schema_name, table_name, column_name, data_type, is_nullable, comment "
+        "FROM duckdb_columns() WHERE database_name = ? AND NOT internal "
+        "ORDER BY schema_name, table_name, column_index",
+        [alias],
+    ).fetchall():
+        columns.setdefault((schema, table), []).append(
+            ColumnInfo(name, parse_type(data_type), data_type, bool(nullable), comment=comment or "")
+        )
+    primary: dict[tuple[str, str], tuple[str, ...]] = {}
+    unique: dict[tuple[str, str], list[tuple[str, ...]]] = {}
+    foreign: dict[tuple[str, str], list[ForeignKey]] = {}
+    for schema, table, kind, names, ref_table, ref_names in connection.execute(
+        "SELECT schema_name, table_name, constraint_type, constraint_column_names, "
+        "referenced_table, referenced_column_names FROM duckdb_constraints() "
+        "WHERE database_name = ?",
+        [alias],
+    ).fetchall():
+        place = (schema, table)
+        if kind == "PRIMARY KEY":
+            primary[place] = tuple(names)
+        elif kind == "UNIQUE":
+            unique.setdefault(place, []).append(tuple(names))
+        elif kind == "FOREIGN KEY":
+            key = ForeignKey(tuple(names), schema, ref_table, tuple(ref_names))
+            foreign.setdefault(place, []).append(key)
+    result = []
+    for schema, table, kind, comment, estimate in connection.execute(
+        "SELECT schema_name, table_name, 'table', comment, estimated_size FROM duckdb_tables() "
+        "WHERE database_name = $1 AND NOT internal UNION ALL "
+        "SELECT schema_name, view_name, 'view', comment, NULL FROM duckdb_views() "
+        "WHERE database_name = $1 AND NOT internal ORDER BY 1, 2",
+        [alias],
+    ).fetchall():
+        place = (schema, table)
+        found = columns.get(place, [])
+        problem = ""
+        if kind == "view":
+            found, problem = _view_columns(connection, alias, schema, table)
+        result.append(
+            TableInfo(
+                source,
+                schema,
+                table,
+                tuple(found),
+                kind=kind,
+                comment=comment or "",
+                primary_key=primary.get(place, ()),
+                unique_keys=tuple(unique.get(place, ())),
+                foreign_keys=tuple(foreign.get(place, ())),
+                row_estimate=estimate,
+                details={"problem": problem} if problem else {},
+            )
+        )
+    return tuple(result)
+
+
+def _view_columns(
+    connection: duckdb.DuckDBPyConnection, alias: str, schema: str, view: str
+) -> tuple[list[ColumnInfo], str]:
+    """Columns of a view by binding it; a view that no longer binds is listed with its problem.
+
+    The columns DuckDB stores for a view are those of the day it was made.
+    """
+    import duckdb
+
+    try:
+        rows = connection.execute(
+            f"DESCRIBE SELECT * FROM {quote(alias)}.{quote(schema)}.{quote(view)}"
+        ).fetchall()
+    except duckdb.Error as error:
+        return [], str(error).splitlines()[0]
+    return [ColumnInfo(row[0], parse_type(row[1]), row[1]) for row in rows], ""
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _between(text: str, start: str, end: str) -> str:
+    head, found, tail = text.partition(start)
+    del head
+    return tail.partition(end)[0] if found else ""
