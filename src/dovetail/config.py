@@ -1,13 +1,81 @@
-"""The configuration: one model per kind of source, limits, and the loader that checks it all."""
+"""The configuration as data: one model per kind of source, limits, and the whole.
+
+:mod:`dovetail.config_load` reads files and dicts into these models and reports every mistake at
+once. Each field's description is what ``docs/configuration.md`` and the JSON schema say of it.
+"""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationInfo,
+    WithJsonSchema,
+)
 
 from dovetail.secrets import Secret
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?", re.IGNORECASE)
+_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?")
+
+
+def parse_size(value: object) -> object:
+    """Bytes from ``4GB`` (10³ steps), ``512MiB`` (2¹⁰ steps) or a plain number of bytes."""
+    if not isinstance(value, str):
+        return value
+    match = _SIZE.fullmatch(value.strip())
+    if match is None:
+        raise ValueError("not a size; write a number of bytes, or one such as 4GB or 512MiB")
+    unit = (match[2] or "").lower()
+    step = 1024 if unit.endswith("i") else 1000
+    exponent = " kmgt".index(unit[0]) if unit else 0
+    return round(float(match[1]) * step**exponent)
+
+
+def parse_duration(value: object) -> object:
+    """Seconds from ``60s``, ``2m``, ``1h30m``, ``500ms`` or a plain number of seconds."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip().lower().replace(" ", "")
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    match = _DURATION.fullmatch(text)
+    if match is None or not text:
+        raise ValueError("not a duration; write seconds, or one such as 60s, 2m or 1h30m")
+    hours, minutes, seconds, milliseconds = (float(part or 0) for part in match.groups())
+    return hours * 3600 + minutes * 60 + seconds + milliseconds / 1000
+
+
+def _absolute(value: object, info: ValidationInfo) -> object:
+    """Expand ``~`` and resolve against the configuration's folder, which the loader passes in."""
+    if not isinstance(value, (str, Path)):
+        return value
+    if not str(value):
+        raise ValueError("an empty path; write . for the configuration's own folder")
+    path = Path(value).expanduser()
+    folder = info.context.get("folder") if info.context else None
+    return path if folder is None else Path(folder) / path
+
+
+_UNITS = "^[0-9]+(\\.[0-9]+)? *([kmgtKMGT]i?)?[bB]?$"
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string", "pattern": _UNITS}]}),
+]
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}]}),
+]
+LocalPath = Annotated[Path, BeforeValidator(_absolute)]
 
 
 class _Model(BaseModel):
@@ -15,72 +83,133 @@ class _Model(BaseModel):
 
 
 class PostgresSettings(_Model):
-    """A PostgreSQL server. ``url`` is expanded into the parts by the loader."""
+    """A PostgreSQL server."""
 
-    kind: Literal["postgres"]
-    host: str = "localhost"  # a path beginning with / is the folder of a Unix socket
-    port: int = 5432
-    database: str = ""
-    user: str = ""
-    password: Secret | None = None
-    sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = "prefer"
-    sslrootcert: Path | None = None
-    schemas: tuple[str, ...] | None = None  # None: all but the system's
-    numeric: Literal["decimal", "double", "text"] = "decimal"  # numeric without precision
-    numeric_scale: int = 10
-    infinite_dates: Literal["error", "null"] = "error"
-    connect_timeout: float = 10.0
-    max_connections: int = 4
+    kind: Literal["postgres"] = Field(description="`postgres`")
+    host: str = Field(
+        default="localhost",
+        min_length=1,
+        description="Name or address; a path beginning with `/` is the folder of a Unix socket.",
+    )
+    port: int = Field(default=5432, ge=1, le=65535, description="TCP port, or the socket's number.")
+    database: str = Field(
+        default="", description="Database; empty is the server's default for the user."
+    )
+    user: str = Field(default="", description="Login; one that may only read is best.")
+    password: Secret | None = Field(
+        default=None, description="A reference such as `${env:NAME}`; see *Passwords*."
+    )
+    sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = Field(
+        default="prefer", description="TLS, as libpq defines it; `verify-full` over any network."
+    )
+    sslrootcert: LocalPath | None = Field(
+        default=None,
+        description="File with the certificate authority for `verify-ca` and `verify-full`.",
+    )
+    schemas: tuple[str, ...] | None = Field(
+        default=None, description="Only these schemas are visible; unset: all but the system's."
+    )
+    numeric: Literal["decimal", "double", "text"] = Field(
+        default="decimal",
+        description="How `numeric` without a precision is read: as `DECIMAL(38, numeric_scale)` "
+        "with an error for a value that does not fit, as `DOUBLE`, or as text.",
+    )
+    numeric_scale: int = Field(
+        default=10, ge=0, le=38, description="Digits after the point for `numeric: decimal`."
+    )
+    infinite_dates: Literal["error", "null"] = Field(
+        default="error",
+        description="What becomes of a date or time that DuckDB cannot hold.",
+    )
+    connect_timeout: Duration = Field(
+        default=10.0, gt=0, description="Seconds to wait for a connection."
+    )
+    max_connections: int = Field(
+        default=4, ge=1, le=64, description="Most connections that one session keeps open here."
+    )
 
 
 class MySQLSettings(_Model):
     """A MySQL 8 or MariaDB server."""
 
-    kind: Literal["mysql"]
-    host: str = "localhost"
-    port: int = 3306
-    socket: Path | None = None
-    database: str = ""  # the default schema; other databases are schemas too
-    user: str = ""
-    password: Secret | None = None
-    ssl: Literal["disable", "prefer", "require", "verify-ca", "verify-full"] = "prefer"
-    ssl_ca: Path | None = None
-    schemas: tuple[str, ...] | None = None
-    zero_dates: Literal["null", "error"] = "null"
-    tinyint1: Literal["integer", "boolean"] = "integer"
-    connect_timeout: float = 10.0
-    max_connections: int = 4
+    kind: Literal["mysql"] = Field(description="`mysql`, for MariaDB too")
+    host: str = Field(default="localhost", min_length=1, description="Name or address.")
+    port: int = Field(default=3306, ge=1, le=65535, description="TCP port.")
+    socket: LocalPath | None = Field(
+        default=None, description="Path of the Unix socket; used instead of host and port."
+    )
+    database: str = Field(
+        default="", description="The default schema; the server's other databases are schemas too."
+    )
+    user: str = Field(default="", description="Login; one that may only read is best.")
+    password: Secret | None = Field(
+        default=None, description="A reference such as `${env:NAME}`; see *Passwords*."
+    )
+    ssl: Literal["disable", "prefer", "require", "verify-ca", "verify-full"] = Field(
+        default="prefer", description="TLS; `verify-full` over any network."
+    )
+    ssl_ca: LocalPath | None = Field(
+        default=None,
+        description="File with the certificate authority for `verify-ca` and `verify-full`.",
+    )
+    schemas: tuple[str, ...] | None = Field(
+        default=None, description="Only these databases are visible; unset: all but the system's."
+    )
+    zero_dates: Literal["null", "error"] = Field(
+        default="null",
+        description="What becomes of `0000-00-00` and dates with a zero part; NULLs are counted "
+        "in the profile.",
+    )
+    tinyint1: Literal["integer", "boolean"] = Field(
+        default="integer", description="How `tinyint(1)` is read; it can hold more than 0 and 1."
+    )
+    connect_timeout: Duration = Field(
+        default=10.0, gt=0, description="Seconds to wait for a connection."
+    )
+    max_connections: int = Field(
+        default=4, ge=1, le=64, description="Most connections that one session keeps open here."
+    )
 
 
 class SQLiteSettings(_Model):
     """A SQLite file, opened read-only."""
 
-    kind: Literal["sqlite"]
-    path: Path
+    kind: Literal["sqlite"] = Field(description="`sqlite`")
+    path: LocalPath = Field(description="The database file.")
 
 
 class DuckDBSettings(_Model):
     """A DuckDB file, opened read-only."""
 
-    kind: Literal["duckdb"]
-    path: Path
+    kind: Literal["duckdb"] = Field(description="`duckdb`")
+    path: LocalPath = Field(description="The database file.")
 
 
 class FileTableSettings(_Model):
-    """One table of a ``files`` source given by name: a path or glob, and reader options."""
+    """One table of a `files` source given by name."""
 
-    path: str
-    format: Literal["csv", "tsv", "json", "jsonl", "parquet", "arrow", "excel"] | None = None
-    options: dict[str, Any] = Field(default_factory=dict)  # DuckDB reader options; sheet for Excel
+    path: str = Field(min_length=1, description="A file or glob, relative to the source's folder.")
+    format: Literal["csv", "tsv", "json", "jsonl", "parquet", "arrow", "excel"] | None = Field(
+        default=None, description="Unset: from the file's ending."
+    )
+    options: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Reader options by DuckDB's names (`delim`, `header`, `types`, …); `sheet` "
+        "for Excel.",
+    )
 
 
 class FilesSettings(_Model):
-    """A folder of files. Each file (or hive-partitioned subfolder) is a table by its stem."""
+    """A folder of files: each file, or hive-partitioned subfolder, is a table named by its stem."""
 
-    kind: Literal["files"]
-    path: Path
-    tables: dict[str, FileTableSettings] = Field(default_factory=dict)
-    hidden: bool = False
+    kind: Literal["files"] = Field(description="`files`")
+    path: LocalPath = Field(description="The folder.")
+    tables: dict[str, FileTableSettings] = Field(
+        default_factory=dict, description="Tables whose files or options are spelled out."
+    )
+    hidden: bool = Field(
+        default=False, description="Whether files whose names begin with `.` count."
+    )
 
 
 SourceSettings = Annotated[
@@ -88,23 +217,64 @@ SourceSettings = Annotated[
     Field(discriminator="kind"),
 ]
 
+KINDS: dict[str, type[BaseModel]] = {
+    get_args(model.model_fields["kind"].annotation)[0]: model
+    for model in (PostgresSettings, MySQLSettings, SQLiteSettings, DuckDBSettings, FilesSettings)
+}
+
 
 class Limits(_Model):
-    """What one query may use. None is no limit. Sizes in bytes, times in seconds."""
+    """What one query may use; unset is no limit."""
 
-    memory: int | None = None
-    threads: int | None = None
-    timeout: float | None = None
-    max_rows: int | None = None
-    max_bytes_moved: int | None = None
-    temp_space: int | None = None
-    temp_directory: Path | None = None
+    memory: Size | None = Field(
+        default=None, gt=0, description="Memory of the engine; beyond it, it spills to disk."
+    )
+    threads: int | None = Field(
+        default=None, ge=1, le=1024, description="Threads of the engine; unset: one per processor."
+    )
+    timeout: Duration | None = Field(default=None, gt=0, description="Time for one query.")
+    max_rows: int | None = Field(default=None, ge=0, description="Rows of the result.")
+    max_bytes_moved: Size | None = Field(
+        default=None,
+        gt=0,
+        description="Bytes that all fragments of one query may fetch from the sources.",
+    )
+    temp_space: Size | None = Field(default=None, gt=0, description="Disk space for spilling.")
+    temp_directory: LocalPath | None = Field(
+        default=None,
+        description="Where to spill; unset: a private folder in the system's temp folder.",
+    )
 
 
 class Config(_Model):
     """A whole configuration, checked."""
 
-    sources: dict[str, SourceSettings] = Field(default_factory=dict)
-    engine: Literal["duckdb"] = "duckdb"
-    limits: Limits = Limits()
-    allowed_directories: tuple[Path, ...] = ()
+    sources: dict[str, SourceSettings] = Field(
+        default_factory=dict, description="The connected systems, by the name used in SQL."
+    )
+    engine: Literal["duckdb"] = Field(default="duckdb", description="What finishes the work.")
+    limits: Limits = Field(default=Limits(), description="What one query may use.")
+    allowed_directories: tuple[LocalPath, ...] = Field(
+        default=(),
+        description="Folders whose files a query may name as `'path'` in FROM, besides what the "
+        "caller allows.",
+    )
+
+    _warnings: tuple[str, ...] = PrivateAttr(())
+    _path: Path | None = PrivateAttr(None)
+    _profile: str | None = PrivateAttr(None)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is unwise but works: plain passwords, secret files that others may read."""
+        return self._warnings
+
+    @property
+    def path(self) -> Path | None:
+        """The file it was read from, or None for a dict."""
+        return self._path
+
+    @property
+    def profile(self) -> str | None:
+        """The profile that was laid over the file, or None."""
+        return self._profile
