@@ -1,1 +1,1 @@
-""""""
+"""Engines run the residual plan: DuckDB in this process."""

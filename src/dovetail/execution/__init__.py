@@ -1,1 +1,1 @@
-""""""
+"""Running a federated plan: fragments in parallel, limits, cancel, profile, result."""

@@ -1,0 +1,60 @@
+"""What may be pushed to a source without changing the answer, as data.
+
+A :class:`Capabilities` table says, per operator or function and operand classes, how the source
+computes it with DuckDB's meaning: the same text, a rewrite, or (in filters only) something looser
+whose exact form stays above. What the table does not list runs locally. The translator in
+:mod:`dovetail.connectors.capabilities.translate` applies a table to an expression.
+
+Operand classes refine the type families: ``boolean integer decimal double date timestamp
+timestamptz text`` and ``char`` (a blank-padded ``char(n)``). Everything else has no class and is
+never an operand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from sqlglot import exp
+
+Rewrite = Callable[..., exp.Expression]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How one operator or function over given operand classes is offered.
+
+    ``result`` is the class of the value. ``rewrite`` gets the translated operands (and the
+    original node as keyword ``node``) and returns the source's expression; None keeps the node
+    with translated operands. ``exact`` False marks a looser form: only for filters, never under
+    NOT, and the exact filter stays above. ``output_only`` marks values that may differ in the last
+    bits (DOUBLE): they may be delivered but not compared.
+    """
+
+    result: str
+    rewrite: Rewrite | None = None
+    exact: bool = True
+    output_only: bool = False
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """The table of one kind of source.
+
+    ``engine_reads`` is set for sources that the engine reads with its own scanner and semantics:
+    nothing is translated for them, the engine filters while it scans. ``nodes`` are names of plan
+    nodes the source runs; ``joins`` the join kinds. ``entries`` maps ``(operator, operand
+    classes)`` to an :class:`Entry`; ``aggregates`` likewise for aggregate functions. ``key_text``
+    says how a text value is compared bytewise (None: it cannot be used as a key).
+    """
+
+    kind: str
+    dialect: str
+    engine_reads: bool = False
+    nodes: frozenset[str] = frozenset()
+    joins: frozenset[str] = frozenset()
+    entries: Mapping[tuple[str, tuple[str, ...]], Entry] = field(default_factory=dict)
+    aggregates: Mapping[tuple[str, tuple[str, ...]], Entry] = field(default_factory=dict)
+    order_text: Callable[[exp.Expression], exp.Expression] | None = None
+    text_is_exact: Callable[[str | None], bool] = lambda collation: False
+    literal: Callable[[str, str], exp.Expression | None] = lambda value, type_: None

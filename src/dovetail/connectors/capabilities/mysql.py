@@ -1,0 +1,121 @@
+"""MySQL and MariaDB: what they compute as DuckDB does.
+
+Text is the trap: default collations ignore case, accents and trailing spaces (S1, S5). Equality
+and LIKE are pushed in their looser form, which can use an index and keeps every wanted row; the
+exact predicate stays above. Order of text, ``<>`` and grouping by text stay local.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import product
+
+from sqlglot import exp
+
+from dovetail.connectors.capabilities import Capabilities, Entry
+
+_NUMBERS = ("integer", "decimal")
+_COMPARE = ("=", "<>", "<", "<=", ">", ">=")
+
+
+def _null_safe(left: exp.Expression, right: exp.Expression, *, node: exp.Expression) -> exp.Expression:
+    equal = exp.NullSafeEQ(this=left, expression=right)
+    return exp.Not(this=exp.Paren(this=equal)) if isinstance(node, exp.NullSafeNEQ) else equal
+
+
+def _plain(left: exp.Expression, right: exp.Expression, *, node: exp.Expression) -> exp.Expression:
+    return type(node)(this=left, expression=right)
+
+
+def _like(value: exp.Expression, pattern: exp.Expression, *, node: exp.Expression) -> exp.Expression:
+    return exp.Like(this=value, expression=pattern)
+
+
+def _extract(value: exp.Expression, *, node: exp.Expression) -> exp.Expression:
+    return exp.Extract(this=exp.Var(this=node.name.upper()), expression=value)
+
+
+def _group(expression: exp.Expression) -> exp.Expression:
+    return exp.Paren(this=expression) if isinstance(expression, exp.Binary) else expression
+
+
+def _arithmetic(left: exp.Expression, right: exp.Expression, *, node: exp.Expression) -> exp.Expression:
+    return type(node)(this=_group(left), expression=_group(right))
+
+
+def _aggregate(value: exp.Expression, *, node: exp.Expression, **_: object) -> exp.Expression:
+    return type(node)(this=value)
+
+
+def _entries() -> dict[tuple[str, tuple[str, ...]], Entry]:
+    table: dict[tuple[str, tuple[str, ...]], Entry] = {}
+    for left, right in product(_NUMBERS, _NUMBERS):
+        for operator in _COMPARE:
+            table[operator, (left, right)] = Entry("boolean", _plain)
+        for operator in ("is distinct from", "is not distinct from"):
+            table[operator, (left, right)] = Entry("boolean", _null_safe)
+        # Integer arithmetic wraps to BIGINT UNSIGNED errors; decimals keep all digits up to 65.
+        if "decimal" in (left, right):
+            for operator in ("+", "-", "*"):
+                table[operator, (left, right)] = Entry("decimal", _arithmetic)
+    for operator in _COMPARE:
+        for operand in ("date", "timestamp", "timestamptz", "double"):
+            table[operator, (operand, operand)] = Entry("boolean", _plain)
+        table[operator, ("double", "decimal")] = Entry("boolean", _plain)
+        table[operator, ("double", "integer")] = Entry("boolean", _plain)
+    for operand in ("text loose", "char loose"):
+        table["=", (operand, "text")] = Entry("boolean", _plain, exact=False)
+    table["like", ("text loose", "text")] = Entry("boolean", _like, exact=False)
+    for unit in ("year", "month", "day", "quarter"):
+        for operand in ("date", "timestamp"):
+            table[f"extract {unit}", (operand,)] = Entry("integer", _extract)
+    return table
+
+
+def _aggregates() -> dict[tuple[str, tuple[str, ...]], Entry]:
+    table: dict[tuple[str, tuple[str, ...]], Entry] = {}
+    for operand in ("integer", "decimal", "double", "date", "timestamp", "timestamptz"):
+        table["count", (operand,)] = Entry("integer", _aggregate)
+        for name in ("min", "max"):
+            table[name, (operand,)] = Entry(operand, _aggregate)
+    for operand in _NUMBERS:
+        table["sum", (operand,)] = Entry(operand, _aggregate)
+    return table
+
+
+def _literal(text: str, type_: str) -> exp.Expression | None:
+    if type_ == "VARCHAR":
+        if "\0" in text:
+            return None
+        return exp.Literal.string(text)
+    if type_ in ("BIGINT", "INTEGER", "SMALLINT", "TINYINT", "HUGEINT") or type_.startswith(
+        "DECIMAL"
+    ):
+        if not re.fullmatch(r"-?\d+(\.\d+)?", text) or len(text) > 60:
+            return None
+        number = exp.Literal.number(text.lstrip("-"))
+        return exp.Neg(this=number) if text.startswith("-") else number
+    if type_ == "DOUBLE" and re.fullmatch(r"-?[\d.]+([eE][+-]?\d+)?", text):
+        exponent = text if "e" in text.lower() else f"{text}e0"
+        return exp.Literal.number(exponent) if not text.startswith("-") else None
+    if type_ == "DATE" and re.fullmatch(r"\d{4}-\d\d-\d\d", text) and text >= "1000":
+        return exp.Cast(this=exp.Literal.string(text), to=exp.DataType.build("date"))
+    if type_ in ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE") and text >= "1000":
+        match = re.fullmatch(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?)(\+00)?", text)
+        if match is None or (match[2] is None) == (type_ != "TIMESTAMP"):
+            return None
+        # The session's time zone is UTC, so both kinds of timestamp are written alike.
+        to = exp.DataType.build("datetime(6)", dialect="mysql")
+        return exp.Cast(this=exp.Literal.string(match[1]), to=to)
+    return None
+
+
+CAPABILITIES = Capabilities(
+    kind="mysql",
+    dialect="mysql",
+    nodes=frozenset("Scan Filter Project Join Aggregate Sort Limit".split()),
+    joins=frozenset({"inner", "left", "right", "cross", "semi", "anti"}),
+    entries=_entries(),
+    aggregates=_aggregates(),
+    literal=_literal,
+)

@@ -1,0 +1,211 @@
+"""PostgreSQL: what it computes as DuckDB does."""
+
+from __future__ import annotations
+
+import re
+from itertools import product
+
+from sqlglot import exp
+
+from dovetail.connectors.capabilities import Capabilities, Entry
+
+_NUMBERS = ("integer", "decimal")
+_ORDERED = ("<", "<=", ">", ">=")
+_EQUAL = ("=", "<>", "is distinct from", "is not distinct from")
+
+
+def _cast(expression: exp.Expression, type_: str) -> exp.Expression:
+    return exp.Cast(this=expression, to=exp.DataType.build(type_, dialect="postgres"))
+
+
+def _bytewise(expression: exp.Expression) -> exp.Expression:
+    """Order and equality by bytes, as DuckDB compares (semantics S2)."""
+    return exp.Collate(
+        this=exp.Paren(this=expression) if isinstance(expression, exp.Binary) else expression,
+        expression=exp.Identifier(this="C", quoted=True),
+    )
+
+
+def _compare_bytewise(
+    left: exp.Expression, right: exp.Expression, *, node: exp.Expression
+) -> exp.Expression:
+    return type(node)(this=_bytewise(left), expression=right)
+
+
+def _unpadded(left: exp.Expression, right: exp.Expression, *, node: exp.Expression) -> exp.Expression:
+    # char(n) is shown without its padding, so it is compared so; text of bpchar drops the padding.
+    return type(node)(this=_bytewise(_cast(left, "text")), expression=right)
+
+
+def _unpadded_right(
+    left: exp.Expression, right: exp.Expression, *, node: exp.Expression
+) -> exp.Expression:
+    return type(node)(this=left, expression=_bytewise(_cast(right, "text")))
+
+
+def _like(value: exp.Expression, pattern: exp.Expression, *, node: exp.Expression) -> exp.Expression:
+    # LIKE under a non-C collation compares characters, which is what DuckDB does; the collation
+    # is named so that a nondeterministic default cannot make it fail.
+    return exp.Like(this=_bytewise(value), expression=pattern)
+
+
+def _numeric(left: exp.Expression, right: exp.Expression, *, node: exp.Expression) -> exp.Expression:
+    # Integers are widened so that PostgreSQL cannot overflow where DuckDB would not (A3).
+    return type(node)(
+        this=_cast(_group(left), "numeric"), expression=_cast(_group(right), "numeric")
+    )
+
+
+def _exact(left: exp.Expression, right: exp.Expression, *, node: exp.Expression) -> exp.Expression:
+    return type(node)(this=_group(left), expression=_group(right))
+
+
+def _group(expression: exp.Expression) -> exp.Expression:
+    return exp.Paren(this=expression) if isinstance(expression, exp.Binary) else expression
+
+
+def _extract(value: exp.Expression, *, node: exp.Expression) -> exp.Expression:
+    unit = exp.Var(this=node.name.upper())
+    return _cast(exp.Extract(this=unit, expression=value), "bigint")
+
+
+def _as_numeric(value: exp.Expression, *, node: exp.Expression, **_: object) -> exp.Expression:
+    inner = value
+    if isinstance(value, exp.Distinct):
+        inner = exp.Distinct(expressions=[_cast(value.expressions[0], "numeric")])
+    else:
+        inner = _cast(value, "numeric")
+    return type(node)(this=inner)
+
+
+def _average(value: exp.Expression, *, node: exp.Expression, **_: object) -> exp.Expression:
+    return exp.Avg(this=value)
+
+
+def _extreme(value: exp.Expression, *, node: exp.Expression, **_: object) -> exp.Expression:
+    return type(node)(this=_bytewise(value))
+
+
+def _substring(
+    value: exp.Expression,
+    start: exp.Expression,
+    length: exp.Expression | None = None,
+    *,
+    node: exp.Expression,
+) -> exp.Expression:
+    # Only constant positions from 1 on: zero and negative offsets differ (S6).
+    for part in (start, length):
+        if part is not None and not (
+            isinstance(part, exp.Literal) and part.this.isdigit() and int(part.this) >= 1
+        ):
+            from dovetail.connectors.capabilities.translate import Untranslatable
+
+            raise Untranslatable("substring with an offset that is no positive constant")
+    return exp.Substring(this=value, start=start, length=length)
+
+
+def _entries() -> dict[tuple[str, tuple[str, ...]], Entry]:
+    table: dict[tuple[str, tuple[str, ...]], Entry] = {}
+    for left, right in product(_NUMBERS, _NUMBERS):
+        for operator in (*_EQUAL, *_ORDERED):
+            table[operator, (left, right)] = Entry("boolean")
+        for operator in ("+", "-", "*"):
+            both_integer = left == right == "integer"
+            result = "integer" if both_integer else "decimal"
+            table[operator, (left, right)] = Entry(result, _numeric if both_integer else _exact)
+    for operator in (*_EQUAL, *_ORDERED):
+        for operand in ("date", "timestamp", "timestamptz", "double", "boolean"):
+            table[operator, (operand, operand)] = Entry("boolean")
+        for pair in (("double", "decimal"), ("double", "integer")):
+            table[operator, pair] = Entry("boolean")
+    for operator in _EQUAL:
+        table[operator, ("text", "text")] = Entry("boolean")
+    for operator in _ORDERED:
+        table[operator, ("text", "text")] = Entry("boolean", _compare_bytewise)
+    for operator in (*_EQUAL, *_ORDERED):
+        table[operator, ("text loose", "text")] = Entry("boolean", _compare_bytewise)
+        table[operator, ("char", "text")] = Entry("boolean", _unpadded)
+        table[operator, ("char loose", "text")] = Entry("boolean", _unpadded)
+        table[operator, ("text", "char")] = Entry("boolean", _unpadded_right)
+    table["like", ("text", "text")] = Entry("boolean", _like)
+    table["like", ("text loose", "text")] = Entry("boolean", _like)
+    table["||", ("text", "text")] = Entry("text", _exact)
+    for unit in ("year", "month", "day", "quarter"):
+        for operand in ("date", "timestamp"):
+            table[f"extract {unit}", (operand,)] = Entry("integer", _extract)
+            table[unit, (operand,)] = Entry(
+                "integer",
+                lambda value, *, node, unit=unit: _cast(
+                    exp.Extract(this=exp.Var(this=unit.upper()), expression=value), "bigint"
+                ),
+            )
+    for name in ("substring", "substr"):
+        table[name, ("text", "integer", "integer")] = Entry("text", _substring)
+        table[name, ("text", "integer")] = Entry("text", _substring)
+    return table
+
+
+def _aggregates() -> dict[tuple[str, tuple[str, ...]], Entry]:
+    table: dict[tuple[str, tuple[str, ...]], Entry] = {}
+    for operand in ("integer", "decimal", "double", "boolean", "date", "timestamp", "timestamptz"):
+        table["count", (operand,)] = Entry("integer")
+        if operand != "boolean":
+            for name in ("min", "max"):
+                table[name, (operand,)] = Entry(operand)
+    table["count", ("text",)] = Entry("integer")
+    for name in ("min", "max"):
+        table[name, ("text",)] = Entry("text", _extreme)
+    for operand in _NUMBERS:
+        table["sum", (operand,)] = Entry(operand, _as_numeric)
+        table["avg", (operand,)] = Entry("double", _average, output_only=True)
+    table["sum", ("double",)] = Entry("double", output_only=True)
+    return table
+
+
+def _literal(text: str, type_: str) -> exp.Expression | None:
+    """A constant, typed so that PostgreSQL cannot read it as anything else."""
+    if type_ == "VARCHAR":
+        if "\0" in text:
+            return None  # PostgreSQL has no such text: no row can be equal, but let DuckDB say so
+        return _cast(exp.Literal.string(text), "text")
+    if type_ in ("BIGINT", "INTEGER", "SMALLINT", "TINYINT", "HUGEINT") or type_.startswith(
+        "DECIMAL"
+    ):
+        if not re.fullmatch(r"-?\d+(\.\d+)?", text):
+            return None
+        number = exp.Literal.number(text.lstrip("-"))
+        return exp.Neg(this=number) if text.startswith("-") else number
+    if type_ == "DOUBLE":
+        if not re.fullmatch(r"-?[\d.]+([eE][+-]?\d+)?", text):
+            return None
+        return _cast(exp.Literal.string(text), "double precision")
+    if type_ == "DATE" and re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+        return _cast(exp.Literal.string(text), "date")
+    if type_ == "TIMESTAMP" and re.fullmatch(
+        r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?", text
+    ):
+        return _cast(exp.Literal.string(text), "timestamp")
+    if type_ == "TIMESTAMP WITH TIME ZONE" and re.fullmatch(
+        r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?\+00", text
+    ):
+        return _cast(exp.Literal.string(text), "timestamptz")
+    if type_ == "BOOLEAN" and text in ("true", "false", "t", "f"):
+        return exp.Boolean(this=text.startswith("t"))
+    return None
+
+
+CAPABILITIES = Capabilities(
+    kind="postgres",
+    dialect="postgres",
+    nodes=frozenset(
+        "Scan Filter Project Join Aggregate Distinct SetOperation Sort Limit With WithScan "
+        "grouping_sets filter".split()
+    ),
+    joins=frozenset({"inner", "left", "right", "cross", "semi", "anti"}),
+    entries=_entries(),
+    aggregates=_aggregates(),
+    order_text=_bytewise,
+    # Every deterministic collation compares equal exactly the same bytes.
+    text_is_exact=lambda collation: collation is None or not collation.startswith("nondeterministic"),
+    literal=_literal,
+)

@@ -1,0 +1,455 @@
+"""Applies a capability table to expressions: DuckDB's meaning in, the source's SQL out.
+
+:func:`translate` gives an exact translation or raises :class:`Untranslatable`;
+:func:`translate_filter` may also give a looser predicate for a filter that stays above. Both walk
+the expression once, bottom-up, and know the operand class of every part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NoReturn
+
+from sqlglot import exp
+
+from dovetail.connectors.capabilities import Capabilities, Entry
+from dovetail.plan import nodes
+from dovetail.plan.expressions import PlanSubquery, function_name, is_volatile, unparenthesized
+from dovetail.types import Type, parse_type
+
+
+class Untranslatable(Exception):  # noqa: N818
+    """The table does not offer this; the reason is shown by EXPLAIN."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """A translated expression, its operand class, and whether it is exact and comparable."""
+
+    expression: exp.Expression
+    operand: str
+    exact: bool = True
+    comparable: bool = True
+    column: nodes.Column | None = None
+
+
+_COMPARISONS: dict[type[exp.Expression], str] = {
+    exp.EQ: "=",
+    exp.NEQ: "<>",
+    exp.LT: "<",
+    exp.LTE: "<=",
+    exp.GT: ">",
+    exp.GTE: ">=",
+    exp.NullSafeEQ: "is not distinct from",
+    exp.NullSafeNEQ: "is distinct from",
+}
+_ARITHMETIC: dict[type[exp.Expression], str] = {
+    exp.Add: "+",
+    exp.Sub: "-",
+    exp.Mul: "*",
+    exp.DPipe: "||",
+}
+
+Columns = Mapping[str, nodes.Column]
+SubqueryCheck = Callable[[nodes.Plan], None]
+
+
+def operand_class(type_: Type, native_type: str | None = None) -> str | None:
+    """The operand class of a column, or None when it can be no operand."""
+    native = (native_type or "").lower()
+    match type_.family:
+        case "text":
+            if native.startswith(("bpchar", "character(")) or native == "char" or (
+                native.startswith("char(")
+            ):
+                return "char"
+            # Other types that Dovetail shows as text compare by their own rules at the source.
+            known = ("", "text", "varchar", "character varying", "name", "tinytext")
+            known += ("mediumtext", "longtext")
+            return "text" if native.split("(")[0].strip() in known else None
+        case "float":
+            return "double" if type_.text == "DOUBLE" else None
+        case "integer" if type_.text in ("HUGEINT", "UHUGEINT") and native_type is None:
+            return "integer"
+        case "boolean" | "integer" | "decimal" | "date" | "timestamp" | "timestamptz":
+            return type_.family
+        case _:
+            return None
+
+
+class _Translator:
+    def __init__(
+        self, table: Capabilities, columns: Columns, check_subquery: SubqueryCheck | None
+    ) -> None:
+        self.table = table
+        self.columns = columns
+        self.check_subquery = check_subquery
+
+    def refuse(self, what: str) -> NoReturn:
+        raise Untranslatable(f"{what} is not offered by {self.table.kind}")
+
+    # -- values ---------------------------------------------------------------------------------
+
+    def value(self, node: exp.Expression) -> Value:
+        match node:
+            case exp.Paren():
+                inner = self.value(node.this)
+                return Value(
+                    exp.Paren(this=inner.expression), inner.operand, inner.exact, inner.comparable
+                )
+            case exp.Column():
+                return self.column(node)
+            case exp.Literal() | exp.Neg() | exp.Boolean() | exp.Null() | exp.Cast():
+                return self.constant(node)
+            case exp.And() | exp.Or():
+                left, right = self.boolean(node.this), self.boolean(node.expression)
+                made = type(node)(this=left.expression, expression=right.expression)
+                return Value(made, "boolean", left.exact and right.exact)
+            case exp.Not():
+                return self.negation(node)
+            case exp.Is():
+                return self.is_test(node)
+            case exp.Between():
+                return self.between(node)
+            case exp.In():
+                return self.membership(node)
+            case exp.Exists():
+                return Value(exp.Exists(this=self.subquery(node.this)), "boolean")
+            case PlanSubquery():
+                plan = self.subquery(node).plan
+                column = plan.columns[0]
+                operand = operand_class(column.type, column.native_type)
+                if operand is None or operand == "double":
+                    self.refuse(f"a scalar subquery of {column.type}")
+                return Value(node, operand)
+            case exp.Case():
+                return self.case(node)
+            case exp.Coalesce():
+                values = [self.value(v) for v in (node.this, *node.expressions)]
+                operand = self.one_class(values, "coalesce")
+                made = exp.Coalesce(
+                    this=values[0].expression, expressions=[v.expression for v in values[1:]]
+                )
+                return Value(made, operand, all(v.exact for v in values))
+            case exp.Like():
+                return self.like(node)
+            case _ if type(node) in _COMPARISONS:
+                return self.comparison(node, self.value(node.this), self.value(node.expression))
+            case _ if type(node) in _ARITHMETIC:
+                operands = [self.value(node.this), self.value(node.expression)]
+                return self.apply(_ARITHMETIC[type(node)], node, operands)
+            case exp.Extract():
+                unit = node.name.lower()
+                return self.apply(f"extract {unit}", node, [self.value(node.expression)])
+            case exp.Func():
+                return self.function(node)
+            case _:
+                self.refuse(type(node).__name__.lower())
+
+    def column(self, node: exp.Column) -> Value:
+        column = self.columns.get(node.name)
+        if column is None:
+            self.refuse(f"column {node.name}")
+        operand = operand_class(column.type, column.native_type)
+        if operand is None:
+            self.refuse(f"a predicate over {column.native_type or column.type}")
+        if operand in ("text", "char") and not self.table.text_is_exact(column.collation):
+            return Value(node.copy(), f"{operand} loose", column=column)
+        return Value(node.copy(), operand, column=column)
+
+    def constant(self, node: exp.Expression) -> Value:
+        sign = ""
+        bare = node
+        if isinstance(bare, exp.Neg):
+            sign, bare = "-", unparenthesized(bare.this)
+        match bare:
+            case exp.Literal() if not bare.is_string:
+                text = sign + bare.this
+                if "e" in text.lower():
+                    return self.literal(text, "DOUBLE", "double")
+                if "." in text:
+                    return self.literal(text, "DECIMAL", "decimal")
+                return self.literal(text, "BIGINT", "integer")
+            case exp.Literal() if not sign:
+                return self.literal(bare.this, "VARCHAR", "text")
+            case exp.Boolean() if not sign:
+                return Value(bare.copy(), "boolean")
+            case exp.Null() if not sign:
+                return Value(bare.copy(), "null")
+            case exp.Cast() if not sign and isinstance(
+                unparenthesized(bare.this), exp.Literal | exp.Neg
+            ):
+                type_ = parse_type(bare.to.sql(dialect="duckdb"))
+                operand = operand_class(type_)
+                inner = unparenthesized(bare.this)
+                negative = isinstance(inner, exp.Neg)
+                text = ("-" if negative else "") + (inner.this.name if negative else inner.name)
+                if operand is None:
+                    self.refuse(f"a constant of {type_}")
+                return self.literal(text, type_.text, operand)
+            case _:
+                self.refuse("a computed cast")
+
+    def literal(self, text: str, type_: str, operand: str) -> Value:
+        made = self.table.literal(text, type_)
+        if made is None:
+            self.refuse(f"the {type_} constant {text[:40]}")
+        return Value(made, operand)
+
+    # -- predicates -----------------------------------------------------------------------------
+
+    def boolean(self, node: exp.Expression) -> Value:
+        value = self.value(node)
+        if value.operand not in ("boolean", "null"):
+            self.refuse(f"{value.operand} as a truth value")
+        return value
+
+    def negation(self, node: exp.Not) -> Value:
+        inner = unparenthesized(node.this)
+        if isinstance(inner, exp.Like | exp.In | exp.Between | exp.Exists | exp.Is):
+            value = self.boolean(node.this)
+        else:
+            value = self.boolean(inner)
+        if not value.exact:
+            self.refuse("NOT over a looser predicate")
+        return Value(exp.Not(this=exp.Paren(this=value.expression)), "boolean")
+
+    def is_test(self, node: exp.Is) -> Value:
+        if not isinstance(node.expression, exp.Null):
+            self.refuse("IS other than NULL")
+        bare = unparenthesized(node.this)
+        if isinstance(bare, exp.Column):  # any column can be tested for NULL
+            column = self.columns.get(bare.name)
+            if column is None:
+                self.refuse(f"column {bare.name}")
+            if not self.null_is_exact(column):
+                self.refuse(f"IS NULL over {column.native_type}")
+            return Value(exp.Is(this=bare.copy(), expression=exp.Null()), "boolean")
+        value = self.value(node.this)
+        if not value.exact:
+            self.refuse("IS NULL over a looser predicate")
+        return Value(exp.Is(this=value.expression, expression=exp.Null()), "boolean")
+
+    def null_is_exact(self, column: nodes.Column) -> bool:
+        """Whether NULL at the source is NULL here: not where zero dates are read as NULL."""
+        return not (
+            self.table.dialect == "mysql" and column.type.family in ("date", "timestamp")
+        )
+
+    def between(self, node: exp.Between) -> Value:
+        if node.args.get("symmetric"):
+            self.refuse("BETWEEN SYMMETRIC")
+        operand = self.value(node.this)
+        low, high = self.value(node.args["low"]), self.value(node.args["high"])
+        lower = self.comparison(exp.GTE(), operand, low)
+        upper = self.comparison(exp.LTE(), operand, high)
+        made = exp.And(this=lower.expression, expression=upper.expression)
+        return Value(exp.Paren(this=made), "boolean", lower.exact and upper.exact)
+
+    def membership(self, node: exp.In) -> Value:
+        query = node.args.get("query")
+        operand = self.value(node.this)
+        if query is not None:
+            plan = self.subquery(query).plan
+            column = plan.columns[0]
+            inner = operand_class(column.type, column.native_type)
+            if inner is None:
+                self.refuse(f"IN over {column.type}")
+            if inner in ("text", "char") and not self.table.text_is_exact(column.collation):
+                self.refuse("IN over loosely compared text")
+            probe = self.comparison(exp.EQ(), operand, Value(exp.column("probe"), inner))
+            if not probe.exact or "char" in (operand.operand, inner):
+                self.refuse("IN over loosely compared text")
+            return Value(exp.In(this=operand.expression, query=query.copy()), "boolean")
+        if not node.expressions or node.args.get("unnest") or node.args.get("field"):
+            self.refuse("IN over a list value")
+        members = [self.value(member) for member in node.expressions]
+        tests = [self.comparison(exp.EQ(), operand, member) for member in members]
+        exact = all(test.exact for test in tests)
+        plain = all(isinstance(test.expression, exp.EQ) for test in tests)
+        if plain:
+            left = tests[0].expression.this
+            rights = [test.expression.expression for test in tests]
+            return Value(exp.In(this=left, expressions=rights), "boolean", exact)
+        made = tests[0].expression
+        for test in tests[1:]:
+            made = exp.Or(this=made, expression=test.expression)
+        return Value(exp.Paren(this=made), "boolean", exact)
+
+    def comparison(self, node: exp.Expression, left: Value, right: Value) -> Value:
+        for side in (left, right):
+            if not side.comparable:
+                self.refuse("a comparison of a DOUBLE computed at the source")
+            if side.operand == "double" and not isinstance(
+                unparenthesized(side.expression), exp.Column | exp.Literal | exp.Cast | exp.Neg
+            ):
+                self.refuse("a comparison of a DOUBLE computed at the source")
+        return self.apply(_COMPARISONS[type(node)], node, [left, right])
+
+    def like(self, node: exp.Like) -> Value:
+        operand = self.value(node.this)
+        pattern = unparenthesized(node.expression)
+        if not isinstance(pattern, exp.Literal) or not pattern.is_string:
+            self.refuse("LIKE with a computed pattern")
+        if "\\" in pattern.this:
+            self.refuse("LIKE with a backslash")
+        if operand.operand.startswith("char"):
+            self.refuse("LIKE over char(n)")
+        return self.apply("like", node, [operand, self.value(pattern)])
+
+    def case(self, node: exp.Case) -> Value:
+        subject = self.value(node.this) if node.this is not None else None
+        branches: list[exp.If] = []
+        values: list[Value] = []
+        for branch in node.args["ifs"]:
+            if subject is not None:
+                test = self.comparison(exp.EQ(), subject, self.value(branch.this))
+            else:
+                test = self.boolean(branch.this)
+            if not test.exact:
+                self.refuse("CASE over a looser predicate")
+            values.append(self.value(branch.args["true"]))
+            branches.append(exp.If(this=test.expression, true=values[-1].expression))
+        default = node.args.get("default")
+        if default is not None:
+            values.append(self.value(default))
+        made = exp.Case(ifs=branches)
+        if default is not None:
+            made.set("default", values[-1].expression)
+        return Value(made, self.one_class(values, "CASE"), all(v.exact for v in values))
+
+    def one_class(self, values: list[Value], what: str) -> str:
+        classes = {v.operand for v in values if v.operand != "null"}
+        if classes == {"integer", "decimal"}:
+            return "decimal"
+        if len(classes) != 1:
+            self.refuse(f"{what} of mixed types")
+        return classes.pop()
+
+    # -- functions ------------------------------------------------------------------------------
+
+    def function(self, node: exp.Func) -> Value:
+        name = function_name(node)
+        if is_volatile(node):
+            self.refuse(f"the volatile function {name}")
+        operands = [
+            self.value(part) for part in node.iter_expressions() if not isinstance(part, exp.Var)
+        ]
+        return self.apply(str(name), node, operands)
+
+    def aggregate(self, node: exp.Expression) -> Value:
+        """An aggregate call at the top of an expression."""
+        condition: exp.Expression | None = None
+        call = node
+        if isinstance(call, exp.Filter):
+            condition = self.exact_boolean(call.expression.this)
+            call = call.this
+        distinct = isinstance(call.this, exp.Distinct)
+        arguments = call.this.expressions if distinct else list(call.iter_expressions())
+        name = str(function_name(call))
+        if isinstance(call, exp.Count) and (
+            not arguments or isinstance(arguments[0], exp.Star)
+        ):
+            made: exp.Expression = exp.Count(this=exp.Star(), big_int=True)
+            return Value(self.filtered(made, condition), "integer")
+        if len(arguments) != 1:
+            self.refuse(f"{name} of {len(arguments)} arguments")
+        operand = self.value(arguments[0])
+        entry = self.table.aggregates.get((name, (operand.operand,)))
+        if entry is None or not operand.exact:
+            self.refuse(f"{name}({operand.operand})")
+        inner: exp.Expression = operand.expression
+        if distinct:
+            if operand.operand not in ("integer", "decimal", "date", "text", "boolean"):
+                self.refuse(f"{name}(DISTINCT {operand.operand})")
+            inner = exp.Distinct(expressions=[inner])
+        if entry.rewrite is not None:
+            made = entry.rewrite(inner, node=call, condition=condition)
+            if condition is not None and "condition" not in made.meta:
+                made = self.filtered(made, condition)
+        else:
+            made = self.filtered(type(call)(this=inner), condition)
+        return Value(made, entry.result, comparable=not entry.output_only)
+
+    def filtered(
+        self, call: exp.Expression, condition: exp.Expression | None
+    ) -> exp.Expression:
+        if condition is None:
+            return call
+        if "filter" not in self.table.nodes:
+            self.refuse("an aggregate with FILTER")
+        return exp.Filter(this=call, expression=exp.Where(this=condition))
+
+    def exact_boolean(self, node: exp.Expression) -> exp.Expression:
+        value = self.boolean(node)
+        if not value.exact:
+            self.refuse("a looser predicate")
+        return value.expression
+
+    def apply(self, operator: str, node: exp.Expression, operands: list[Value]) -> Value:
+        """Look the operator up and build its translation."""
+        classes = tuple(o.operand for o in operands)
+        entry = self.table.entries.get((operator, classes))
+        if entry is None and "null" in classes:
+            self.refuse(f"{operator} with NULL")
+        if entry is None:
+            self.refuse(f"{operator} over {' and '.join(classes) or 'nothing'}")
+        exact = entry.exact and all(o.exact for o in operands)
+        parts = [o.expression for o in operands]
+        made = self.build(entry, node, parts)
+        comparable = not entry.output_only and all(o.comparable for o in operands)
+        return Value(made, entry.result, exact, comparable)
+
+    def build(
+        self, entry: Entry, node: exp.Expression, parts: list[exp.Expression]
+    ) -> exp.Expression:
+        if entry.rewrite is not None:
+            return entry.rewrite(*parts, node=node)
+        if isinstance(node, exp.Binary):
+            wrapped = [
+                exp.Paren(this=p) if isinstance(p, exp.Binary) else p.copy() for p in parts
+            ]
+            return type(node)(this=wrapped[0], expression=wrapped[1])
+        self.refuse(type(node).__name__.lower())
+
+    def subquery(self, node: exp.Expression) -> PlanSubquery:
+        if not isinstance(node, PlanSubquery) or self.check_subquery is None:
+            self.refuse("a subquery")
+        self.check_subquery(node.plan)
+        return node
+
+
+def translate(
+    expression: exp.Expression,
+    table: Capabilities,
+    columns: Columns,
+    check_subquery: SubqueryCheck | None = None,
+) -> Value:
+    """The exact translation of an expression (an aggregate call may stand at its top).
+
+    Raises:
+        Untranslatable: the table offers it not at all, or only in a looser form.
+    """
+    translator = _Translator(table, columns, check_subquery)
+    bare = unparenthesized(expression)
+    if isinstance(bare, exp.Filter | exp.AggFunc):
+        return translator.aggregate(bare)
+    value = translator.value(expression)
+    if not value.exact:
+        raise Untranslatable(f"{table.kind} offers only a looser form")
+    return value
+
+
+def translate_filter(
+    expression: exp.Expression,
+    table: Capabilities,
+    columns: Columns,
+    check_subquery: SubqueryCheck | None = None,
+) -> Value:
+    """A predicate that every wanted row satisfies; ``exact`` says whether only those do.
+
+    Raises:
+        Untranslatable: not even a looser form is offered.
+    """
+    return _Translator(table, columns, check_subquery).boolean(expression)

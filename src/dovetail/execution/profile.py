@@ -1,0 +1,81 @@
+"""What a query cost: per fragment and in all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class FragmentProfile:
+    """One fragment as it ran.
+
+    ``road`` is ``native`` (the engine read the source itself) or ``stream`` (Arrow batches).
+    ``bytes`` counts Arrow bytes for streams; for native fragments it is rows times the width of
+    the columns' types, since the engine does not count the wire. ``milliseconds`` is from the
+    start of the fragment to its last row; ``waited`` is how much of that it spent waiting for the
+    engine to take rows. ``rows`` is None when the engine did not tell.
+    """
+
+    number: int
+    source: str
+    kind: str
+    sql: str
+    road: str
+    rows: int | None = None
+    bytes: int | None = None
+    milliseconds: float | None = None
+    waited: float = 0.0
+    cache: str = "off"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The profile as plain data."""
+        return {
+            "number": self.number,
+            "source": self.source,
+            "kind": self.kind,
+            "sql": self.sql,
+            "road": self.road,
+            "rows": self.rows,
+            "bytes": self.bytes,
+            "milliseconds": _rounded(self.milliseconds),
+            "waited": _rounded(self.waited),
+            "cache": self.cache,
+        }
+
+
+@dataclass
+class Profile:
+    """A whole query. Times in milliseconds, sizes in bytes; None is not known (yet)."""
+
+    fragments: list[FragmentProfile] = field(default_factory=list)
+    planning_milliseconds: float = 0.0
+    milliseconds: float | None = None
+    rows: int = 0
+    peak_memory: int | None = None
+    spilled_bytes: int | None = None
+    road: str = "plan"  # or "fallback": the engine ran the original text
+    fallback_reason: str = ""
+
+    @property
+    def bytes_moved(self) -> int:
+        """Bytes of all fragments so far."""
+        return sum(fragment.bytes or 0 for fragment in self.fragments)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The profile as plain data."""
+        return {
+            "milliseconds": _rounded(self.milliseconds),
+            "planning_milliseconds": _rounded(self.planning_milliseconds),
+            "rows": self.rows,
+            "bytes_moved": self.bytes_moved,
+            "peak_memory": self.peak_memory,
+            "spilled_bytes": self.spilled_bytes,
+            "road": self.road,
+            "fallback_reason": self.fallback_reason,
+            "fragments": [fragment.to_dict() for fragment in self.fragments],
+        }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
