@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from dovetail.errors import (
     BindError,
@@ -303,15 +304,20 @@ def _binder_message(report: Report) -> str:
         return "the branches of a set operation must have the same number of columns"
     match = re.match(r"No function matches the given name and argument types '(.*?)'", text, re.S)
     if match:
+        call = _literals(match[1])
+        if not call[:1].isalpha():
+            sign, _, operands = call.partition("(")
+            between = operands.removesuffix(")").replace(", ", " and ")
+            return f"no operator {sign} for {between}; an explicit cast may help"
         options = _signatures(report)
         tail = "; valid are " + ", ".join(options) if options else ""
-        return f"no function {_literals(match[1])}{tail}; an explicit cast may help"
+        return f"no function {call}{tail}; an explicit cast may help"
     match = re.match(r"Ambiguous reference to column name \"(.*?)\" \(use: (.*?)\)$", text, re.S)
     if match:
         return f'column "{match[1]}" is ambiguous; use {match[2]}'
     match = re.match(r"Ambiguous reference to table \"(.*?)\"", text)
     if match:
-        table = match[1].removeprefix("memory.main.")
+        table = match[1].split(".")[-1]
         return f'table "{table}" is named twice in this FROM clause; give one of them an alias'
     return report.headline
 
@@ -321,8 +327,10 @@ def _literals(call: str) -> str:
 
 
 def _signatures(report: Report) -> tuple[str, ...]:
-    if report.subtype != "NO_MATCHING_FUNCTION" and "Candidate functions:" not in report.text:
+    if "Candidate functions:" not in report.text or "argument types '" not in report.text:
         return ()
+    if not report.text.split("argument types '", 1)[1][:1].isalpha():
+        return ()  # an operator: the list would be long and say nothing
     lines = report.text.split("Candidate functions:", 1)[-1].split("\n")
     found = [line.strip() for line in lines if line.strip()]
     return tuple(found[:6])
@@ -440,3 +448,86 @@ _BY_KIND: dict[str, Callable[[Report, Location | None, Names], DovetailError]] =
     "Internal": _internal,
     "Fatal": _internal,
 }
+
+
+def explain_grouping(
+    error: BaseException,
+    sql: str,
+    statement: dict[str, Any],
+    columns_of: Callable[[dict[str, Any]], Sequence[str]],
+    *,
+    prefix: int = 0,
+) -> BindError | None:
+    """The message for a column that is neither grouped nor aggregated, or None for other errors.
+
+    ``statement`` is DuckDB's tree of the query; ``columns_of`` gives the columns of a BASE_TABLE
+    node of it. With ``SELECT *`` all columns concerned are listed, since DuckDB names only one.
+    """
+    report = read_report(error)
+    match = _GROUP.match(report.text)
+    if match is None:
+        return None
+    position = report.position - prefix if report.position is not None else None
+    if position is not None:
+        select = _select_with(statement, position)
+        keys = _keys(select) if select else []
+        return group_error([match[1]], keys, byte_location(sql, position))
+    for select in _selects(statement):
+        stars = [item for item in select["select_list"] if item.get("class") == "STAR"]
+        keys = _keys(select)
+        if not stars or not keys:
+            continue
+        grouped = {key.split(".")[-1].lower() for key in keys}
+        named = [
+            column
+            for table in _dicts(select.get("from_table"))
+            if table.get("type") == "BASE_TABLE"
+            for column in columns_of(table)
+            if column.lower() not in grouped
+        ]
+        if named:
+            at = stars[0].get("query_location", 2**64 - 1)
+            where = byte_location(sql, at) if at < 2**63 else None
+            return group_error(list(dict.fromkeys(named)), keys, where)
+    return group_error([match[1]], [], None)
+
+
+def _dicts(value: Any) -> Iterator[dict[str, Any]]:
+    """Every dict inside a JSON value, outermost first."""
+    if isinstance(value, dict):
+        yield value
+        for item in value.values():
+            yield from _dicts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _dicts(item)
+
+
+def _selects(statement: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    return (node for node in _dicts(statement) if node.get("type") == "SELECT_NODE")
+
+
+def _select_with(statement: dict[str, Any], position: int) -> dict[str, Any] | None:
+    """The innermost SELECT that holds the expression at a byte offset."""
+    found = None
+    for select in _selects(statement):
+        if any(node.get("query_location") == position for node in _dicts(select)):
+            found = select
+    return found
+
+
+def _keys(select: dict[str, Any]) -> list[str]:
+    """The GROUP BY keys of a SELECT as text, where they are names or positions."""
+    keys = []
+    for key in select.get("group_expressions") or ():
+        node = key
+        if node.get("class") == "CONSTANT":
+            place = node["value"].get("value")
+            items = select["select_list"]
+            if isinstance(place, int) and 0 < place <= len(items):
+                node = items[place - 1]
+        if node.get("class") == "COLUMN_REF":
+            keys.append(".".join(node["column_names"]))
+        else:
+            keys.append(node.get("alias") or "an expression")
+    return keys

@@ -1,0 +1,523 @@
+"""DuckDB as the reference of meaning: types, constants and whole queries, without any data.
+
+One private in-memory instance, locked down and empty, answers what an expression or a query means:
+the types of expressions, the values of constants, the output columns of a query over *shadow*
+tables (empty, with the columns of the real ones). It implements
+:class:`dovetail.plan.reference.Reference`. Nothing here reads a source.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+
+from dovetail.connectors.base import quote, sql_string
+from dovetail.errors import BindError, DovetailError, InternalError, UnknownNameError
+from dovetail.language.sql import judge_functions
+from dovetail.language.sql.aggregates import AGGREGATES
+from dovetail.language.sql.errors import (
+    Names,
+    byte_location,
+    did_you_mean,
+    explain_grouping,
+    from_duckdb,
+    near_names,
+)
+from dovetail.language.sql.judge import Judged, judge
+from dovetail.types import Type, parse_type
+
+TableKey = tuple[str, str, str]
+"""``(catalog, schema, name)`` of a table as the query writes it; parts not written are empty."""
+
+_SHADOW: Final = "dovetail_shadow"
+_DESCRIBE: Final = "DESCRIBE "
+_CACHE_SIZE: Final = 4096
+_FOLD_SECONDS: Final = 0.5
+_FOLD_LENGTH: Final = 10_000
+_MEMORY: Final = "256MB"
+_KEPT_OPTIMIZERS: Final = frozenset(("unused_columns", "cte_inlining"))
+_NOT_FOLDED: Final = (
+    judge_functions.VOLATILE | judge_functions.GROWING | AGGREGATES | frozenset(("unnest",))
+)
+_FOLDED_NODES: Final = judge_functions.names(
+    "BETWEEN CASE CAST COLLATE COMPARISON CONJUNCTION CONSTANT FUNCTION OPERATOR"
+)
+# Text of these types, cast back, is known to give the same value; others are checked.
+_EXACT_AS_TEXT: Final = frozenset(("boolean", "integer", "decimal", "text"))
+_UNTYPED: Final = re.compile(r"null|\[\s*\]|_value\s*\(\s*\)|_pack\s*\(\s*\)", re.IGNORECASE)
+_NAME_PART: Final = re.compile(r'"((?:[^"]|"")*)"|([^.]+)')
+
+_T = TypeVar("_T")
+
+
+class _Cache:
+    """A small map that forgets what was asked least recently."""
+
+    def __init__(self, size: int = _CACHE_SIZE) -> None:
+        self._size = size
+        self._items: OrderedDict[Any, Any] = OrderedDict()
+
+    def get(self, key: Any, make: Callable[[], _T]) -> _T:
+        """The value of ``key``, made on the first call. Errors are not kept."""
+        if key in self._items:
+            self._items.move_to_end(key)
+            found: _T = self._items[key]
+            return found
+        value = make()
+        self._items[key] = value
+        if len(self._items) > self._size:
+            self._items.popitem(last=False)
+        return value
+
+
+class DuckDBReference:
+    """Answers from an empty DuckDB. Thread-safe; every answer is cached by its text."""
+
+    def __init__(self) -> None:
+        import duckdb
+
+        self._error = duckdb.Error
+        self._lock = threading.RLock()
+        self._connection = duckdb.connect(
+            ":memory:",
+            config={
+                "enable_external_access": "false",
+                "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false",
+                "python_enable_replacements": "false",
+                "errors_as_json": "true",
+                "memory_limit": _MEMORY,
+                "threads": "1",
+            },
+        )
+        run = self._connection.execute
+        optimizers = {row[0] for row in run("SELECT name FROM duckdb_optimizers()").fetchall()}
+        # What a query reads must be read off its plan, and the shadow tables are empty: every
+        # optimizer that could drop a scan because of that is off.
+        run(f"SET disabled_optimizers = '{','.join(sorted(optimizers - _KEPT_OPTIMIZERS))}'")
+        run("SET TimeZone = 'UTC'")
+        # A name of our own for the default database, so that a source may be called "memory".
+        run(f"ATTACH ':memory:' AS {_SHADOW}")
+        run(f"USE {_SHADOW}")
+        run("DETACH memory")
+        run("SET lock_configuration = true")
+        self._cache = _Cache()
+        self._catalogs: set[str] = set()
+        self._schemas: set[tuple[str, str]] = set()
+        self._tables: dict[TableKey, tuple[tuple[str, str], ...]] = {}
+
+    def close(self) -> None:
+        """Give the instance back; no method may be called afterwards."""
+        with self._lock:
+            self._connection.close()
+
+    # -- judging ----------------------------------------------------------------------------
+
+    def judge(self, sql: str) -> Judged:
+        """:func:`dovetail.language.sql.judge.judge` on this instance, cached by text."""
+        with self._lock:
+            return self._cache.get(("judge", sql), lambda: judge(sql, connection=self._connection))
+
+    # -- expressions ------------------------------------------------------------------------
+
+    def types(
+        self,
+        expressions: Sequence[str],
+        columns: Mapping[str, str],
+        group_by: Sequence[str] | None = None,
+    ) -> list[Type]:
+        """The types of SQL scalar expressions over ``columns`` (name → type text).
+
+        With ``group_by`` (which may be empty: one group) the expressions may hold aggregates. An
+        untyped NULL has the type ``"NULL"``.
+
+        Raises:
+            BindError: an expression has no meaning over these columns.
+        """
+        if not expressions:
+            return []
+        row = ", ".join(
+            f"CAST(NULL AS {type_}) AS {quote(name)}" for name, type_ in columns.items()
+        )
+        source = f" FROM (SELECT {row})" if row else ""
+        grouped = f" GROUP BY {', '.join(group_by)}" if group_by else ""
+        tail = source + grouped
+        key = ("types", tuple(expressions), tail)
+        with self._lock:
+            return list(self._cache.get(key, lambda: self._bind_types(expressions, tail)))
+
+    def _bind_types(self, expressions: Sequence[str], tail: str) -> tuple[Type, ...]:
+        items = ", ".join(f"{text} AS c{i}" for i, text in enumerate(expressions))
+        with self._mapped(items):
+            rows = self._connection.execute(f"DESCRIBE SELECT {items}{tail}").fetchall()
+        types = [parse_type(row[1]) for row in rows]
+        if len(types) != len(expressions):
+            raise InternalError("an expression expands to several columns")
+        # DESCRIBE calls an untyped NULL an INTEGER; typeof() knows better but runs the query.
+        doubtful = [i for i, type_ in enumerate(types) if type_.text.startswith("INTEGER")]
+        if doubtful and _UNTYPED.search(items + tail.replace("CAST(NULL AS ", "")):
+            probes = ", ".join(f"typeof({expressions[i]})" for i in doubtful)
+            try:
+                row = self._connection.execute(f"SELECT {probes}{tail} LIMIT 1").fetchone()
+            except self._error:
+                row = None
+            for i, text in zip(doubtful, row or (), strict=False):
+                types[i] = parse_type(text)
+        return tuple(types)
+
+    def evaluate(self, expressions: Sequence[str]) -> list[tuple[Type, str] | None]:
+        """The values of constant expressions as ``(type, SQL literal)``.
+
+        None where an expression has columns, parameters, subqueries, aggregates or volatile
+        functions, where it fails (so that the error comes when the query runs), and where the work
+        or the value could be large. Functions with one value per query (``now()``) are evaluated
+        afresh at every call; all others are cached.
+        """
+        with self._lock:
+            return [self._evaluate(text) for text in expressions]
+
+    def _evaluate(self, text: str) -> tuple[Type, str] | None:
+        functions = self._cache.get(("fold", text), lambda: self._foldable(text))
+        if functions is None:
+            return None
+        if functions & judge_functions.CONSTANT_PER_QUERY:
+            return self._fold(text, check=False)  # a second look would see a later time
+        return self._cache.get(("value", text), lambda: self._fold(text))
+
+    def _foldable(self, text: str) -> frozenset[str] | None:
+        """The functions of a constant expression, or None when it may not be folded."""
+        if len(text) > _FOLD_LENGTH or "\0" in text:
+            return None
+        row = self._connection.execute(
+            "SELECT json_serialize_sql(?::VARCHAR)", [f"SELECT {text}"]
+        ).fetchone()
+        try:
+            tree: dict[str, Any] = json.loads(row[0] if row else "{}")
+        except RecursionError:
+            return None
+        statements = tree.get("statements") or []
+        if tree.get("error") or len(statements) != 1:
+            return None
+        node = statements[0]["node"]
+        if node.get("type") != "SELECT_NODE" or node["from_table"]["type"] != "EMPTY":
+            return None
+        others = {k: v for k, v in node.items() if k not in ("select_list", "from_table", "type")}
+        plain: tuple[Any, ...] = ("STANDARD_HANDLING", {"map": []})
+        if any(value and value not in plain for value in others.values()):
+            return None
+        if len(node["select_list"]) != 1:
+            return None
+        functions = set()
+        for part in _expressions(node["select_list"]):
+            if part["class"] not in _FOLDED_NODES:
+                return None
+            if part["class"] == "FUNCTION":
+                name = part["function_name"].lower()
+                unary = len(part.get("children") or ()) == 1
+                if name not in judge_functions.ALLOWED or name in _NOT_FOLDED:
+                    return None
+                if unary and name in judge_functions.CONSTANT_PER_QUERY_UNARY:
+                    return None
+                functions.add(name)
+        return frozenset(functions)
+
+    def _fold(self, text: str, check: bool = True) -> tuple[Type, str] | None:
+        row = self._bounded(f"SELECT typeof({text}), CAST({text} AS VARCHAR)")
+        if row is None:
+            return None
+        type_, value = parse_type(row[0]), row[1]
+        if type_.family == "null":
+            return type_, "NULL"
+        if value is None:
+            return type_, f"CAST(NULL AS {type_})"
+        if len(value) > _FOLD_LENGTH or "\0" in value:
+            return None
+        literal = _literal(type_, value)
+        if not check or type_.family in _EXACT_AS_TEXT:
+            return type_, literal
+        same = self._bounded(
+            f"SELECT typeof({literal}) = typeof({text}) AND {literal} IS NOT DISTINCT FROM ({text})"
+        )
+        return (type_, literal) if same is not None and same[0] is True else None
+
+    def _bounded(self, sql: str) -> tuple[Any, ...] | None:
+        """The one row of a statement, or None when it fails or takes too long."""
+        timer = threading.Timer(_FOLD_SECONDS, self._connection.interrupt)
+        timer.daemon = True
+        timer.start()
+        try:
+            row: tuple[Any, ...] | None = self._connection.execute(sql).fetchone()
+        except self._error:
+            return None
+        finally:
+            timer.cancel()
+        return row
+
+    # -- queries ----------------------------------------------------------------------------
+
+    def describe(
+        self,
+        sql: str,
+        tables: Mapping[TableKey, Sequence[tuple[str, str]]],
+        parameters: Mapping[str, Any] | Sequence[Any] | None = None,
+        *,
+        known_tables: Sequence[str] = (),
+    ) -> list[tuple[str, Type]] | None:
+        """Bind a query as it is written and return its output columns.
+
+        ``tables`` maps each table as written in the query (:attr:`TableRef.key`) to its columns as
+        ``(name, type text)``. ``known_tables`` are names to suggest for an unknown one. The answer
+        is None for a PIVOT without an IN list, whose columns depend on the data; its names have
+        been checked all the same.
+
+        Raises:
+            QueryError: the text is refused or has no meaning; located in the text.
+        """
+        judged = self.judge(sql)
+        with self._lock:
+            self._prepare(judged, tables, known_tables)
+            if judged.dynamic_pivot:
+                self._check_dynamic(judged, tables, known_tables)
+                return None
+            text, prefix = _describing(judged)
+            with self._mapped(judged.sql, judged, tables, known_tables, prefix):
+                rows = self._execute(text, parameters).fetchall()
+            return [(row[0], parse_type(row[1])) for row in rows]
+
+    def scanned_columns(
+        self,
+        sql: str,
+        tables: Mapping[TableKey, Sequence[tuple[str, str]]],
+        parameters: Mapping[str, Any] | Sequence[Any] | None = None,
+    ) -> dict[TableKey, frozenset[str]] | None:
+        """The columns of each table that running the query as written reads, from DuckDB's plan.
+
+        A superset of what the answer depends on. The engine must still offer the other columns by
+        name (``NULL`` of their type is enough), since names and ``*`` are bound against them. None
+        when it cannot be told.
+        """
+        judged = self.judge(sql)
+        if judged.dynamic_pivot:
+            return None
+        with self._lock:
+            self._prepare(judged, tables, ())
+            try:
+                rows = self._execute(f"EXPLAIN (FORMAT JSON) {judged.sql}", parameters).fetchall()
+                plan = json.loads(rows[0][1])
+            except (self._error, ValueError, RecursionError):
+                return None
+        return _scans(plan, tables)
+
+    def _execute(self, sql: str, parameters: Mapping[str, Any] | Sequence[Any] | None) -> Any:
+        if not parameters:
+            return self._connection.execute(sql)
+        values = dict(parameters) if isinstance(parameters, Mapping) else list(parameters)
+        return self._connection.execute(sql, values)
+
+    def _prepare(
+        self,
+        judged: Judged,
+        tables: Mapping[TableKey, Sequence[tuple[str, str]]],
+        known_tables: Sequence[str],
+    ) -> None:
+        """Check that every name in FROM is one of ``tables``, and make their shadows."""
+        given = {_folded(key) for key in tables}
+        for ref in judged.tables:
+            if _folded(ref.key) not in given:
+                near = near_names(ref.text, known_tables or [_text(key) for key in tables])
+                raise UnknownNameError(
+                    f'no table "{ref.text}"{did_you_mean(near)}',
+                    location=ref.location,
+                    suggestions=near,
+                )
+        for key, columns in tables.items():
+            self._shadow(key, tuple(columns))
+        names = {name.lower() for columns in tables.values() for name, _ in columns}
+        if "rowid" not in names:
+            # The shadows are DuckDB tables and have a hidden rowid; the real tables have none.
+            for node in _expressions(judged.ast):
+                if node["class"] == "COLUMN_REF" and node["column_names"][-1].lower() == "rowid":
+                    where = byte_location(judged.sql, node["query_location"])
+                    raise UnknownNameError('no column "rowid"', location=where)
+
+    def _shadow(self, key: TableKey, columns: tuple[tuple[str, str], ...]) -> None:
+        folded = _folded(key)
+        if self._tables.get(folded) == columns:
+            return
+        catalog, schema, name = folded
+        run = self._connection.execute
+        if catalog not in self._catalogs | {_SHADOW}:
+            run(f"ATTACH ':memory:' AS {quote(catalog)}")
+            self._catalogs.add(catalog)
+        if schema != "main" and (catalog, schema) not in self._schemas:
+            run(f"CREATE SCHEMA {quote(catalog)}.{quote(schema)}")
+            self._schemas.add((catalog, schema))
+        definition = ", ".join(f"{quote(column)} {type_}" for column, type_ in columns)
+        place = f"{quote(catalog)}.{quote(schema)}.{quote(name)}"
+        try:
+            run(f"CREATE OR REPLACE TABLE {place} ({definition})")
+        except self._error as error:
+            raise InternalError(f"no shadow of table {_text(key)}: {error}") from error
+        self._tables[folded] = columns
+
+    def _check_dynamic(
+        self,
+        judged: Judged,
+        tables: Mapping[TableKey, Sequence[tuple[str, str]]],
+        known_tables: Sequence[str],
+    ) -> None:
+        """Report unknown names of a query whose columns are not known before it runs."""
+        names = _names(tables, known_tables)
+        try:
+            self._connection.execute(f"EXPLAIN {judged.checked_sql}")
+        except self._error as error:
+            mapped = from_duckdb(error, judged.checked_sql, names=names, prefix=len("EXPLAIN "))
+            if isinstance(mapped, UnknownNameError) and not judged.parameters:
+                mapped.location = None
+                raise mapped from None
+
+    @contextmanager
+    def _mapped(
+        self,
+        sql: str,
+        judged: Judged | None = None,
+        tables: Mapping[TableKey, Sequence[tuple[str, str]]] | None = None,
+        known_tables: Sequence[str] = (),
+        prefix: int = 0,
+    ) -> Iterator[None]:
+        """Turn DuckDB's errors into ours."""
+        try:
+            yield
+        except self._error as error:
+            raise self._translated(error, sql, judged, tables, known_tables, prefix) from None
+
+    def _translated(
+        self,
+        error: BaseException,
+        sql: str,
+        judged: Judged | None,
+        tables: Mapping[TableKey, Sequence[tuple[str, str]]] | None,
+        known_tables: Sequence[str],
+        prefix: int,
+    ) -> DovetailError:
+        if judged is None or tables is None:
+            mapped = from_duckdb(error, sql, names=Names(functions=sorted(judge_functions.ALLOWED)))
+            mapped.location = None
+            return mapped if isinstance(mapped, BindError) else BindError(mapped.message)
+        folded = {_folded(key): columns for key, columns in tables.items()}
+
+        def columns_of(node: dict[str, Any]) -> list[str]:
+            key = (node.get("catalog_name") or "", node.get("schema_name") or "")
+            return [name for name, _ in folded.get(_folded((*key, node["table_name"])), ())]
+
+        grouping = explain_grouping(error, sql, judged.ast, columns_of, prefix=prefix)
+        if grouping is not None:
+            return grouping
+        return from_duckdb(error, sql, names=_names(tables, known_tables), prefix=prefix)
+
+
+def _expressions(value: Any) -> Iterator[dict[str, Any]]:
+    """Every expression node inside a part of DuckDB's tree."""
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            if "class" in item:
+                yield item
+            stack.extend(item.values())
+        elif isinstance(item, list):
+            stack.extend(item)
+
+
+def _literal(type_: Type, value: str) -> str:
+    """The value, given as DuckDB's text of it, as a literal of exactly this type."""
+    if type_.text == "VARCHAR":
+        return sql_string(value)
+    if type_.text == "BOOLEAN":
+        return value.upper()
+    if type_.text == "INTEGER" and value != "-2147483648":
+        return value
+    return f"CAST({sql_string(value)} AS {type_})"
+
+
+def _folded(key: Sequence[str]) -> TableKey:
+    """Where the shadow of a table lives: two-part names are ``source.table``."""
+    catalog, schema, name = (part.lower() for part in key)
+    if not catalog and schema and schema != "main":
+        return schema, "main", name
+    return catalog or _SHADOW, schema or "main", name
+
+
+def _text(key: Sequence[str]) -> str:
+    return ".".join(part for part in key if part)
+
+
+def _names(
+    tables: Mapping[TableKey, Sequence[tuple[str, str]]], known_tables: Sequence[str]
+) -> Names:
+    return Names(
+        columns=list(dict.fromkeys(name for columns in tables.values() for name, _ in columns)),
+        tables=known_tables or [_text(key) for key in tables],
+        functions=sorted(judge_functions.ALLOWED),
+    )
+
+
+def _describing(judged: Judged) -> tuple[str, int]:
+    """A statement that binds the query, and how many bytes stand before its text."""
+    if judged.statement_kind in ("describe", "summarize"):
+        lead = _DESCRIBE + "SELECT * FROM ("
+        return f"{lead}{judged.sql.rstrip().rstrip(';')}\n)", len(lead)
+    return _DESCRIBE + judged.sql, len(_DESCRIBE)
+
+
+def _scans(
+    plan: Any, tables: Mapping[TableKey, Sequence[tuple[str, str]]]
+) -> dict[TableKey, frozenset[str]] | None:
+    """The columns that the table scans of an EXPLAIN tree project, by table."""
+    keys: dict[TableKey, list[TableKey]] = {}
+    for key in tables:
+        keys.setdefault(_folded(key), []).append(key)
+    read: dict[TableKey, set[str]] = {key: set() for key in tables}
+    stack = list(plan)
+    while stack:
+        node = stack.pop()
+        stack.extend(node.get("children") or ())
+        details = node.get("extra_info") or {}
+        if "Table" not in details:
+            if node["name"].strip().upper() == "SEQ_SCAN":
+                return None
+            continue
+        parts = [m[1].replace('""', '"') if m[1] is not None else m[2] for m in _parts(details)]
+        found = keys.get(_folded(parts)) if len(parts) == 3 else None
+        if found is None or "Projections" not in details:
+            return None
+        listed = details["Projections"]
+        for key in found:
+            names = _projected([listed] if isinstance(listed, str) else listed, tables[key])
+            if names is None:
+                return None
+            read[key] |= names
+    return {key: frozenset(names) for key, names in read.items()}
+
+
+def _parts(details: Mapping[str, Any]) -> list[re.Match[str]]:
+    return list(_NAME_PART.finditer(str(details["Table"])))
+
+
+def _projected(listed: Sequence[str], columns: Sequence[tuple[str, str]]) -> set[str] | None:
+    """The columns behind the entries of a scan's projection list; a struct field is its column."""
+    names = {name for name, _ in columns}
+    read = set()
+    for entry in listed:
+        if not entry:
+            continue
+        owners = {name for name in names if entry == name or entry.startswith(f"{name}.")}
+        if not owners:
+            return None
+        read |= owners
+    return read
