@@ -212,9 +212,9 @@ def test_binary_formats_read_back(form: str) -> None:
 def test_binary_formats_name_the_column_they_cannot_hold() -> None:
     big = "select 170141183460469231731687303715884105727::hugeint as total"
     for form in ("parquet", "arrow"):
-        with pytest.raises(DataError, match='"total" holds 17014.* CAST'):
+        with pytest.raises(DataError, match=r'"total" holds 17014.* CAST'):
             render(big, form)
-    with pytest.raises(NotSupportedError, match='"gap" is INTERVAL.*CAST'):
+    with pytest.raises(NotSupportedError, match=r'"gap" is INTERVAL.*CAST'):
         render("select interval 1 month as gap", "parquet")
 
 

@@ -14,6 +14,14 @@ from dovetail.errors import UsageError
 if TYPE_CHECKING:
     from dovetail.present.layout import ByteStream
 
+_unfinished: set[Path] = set()
+
+
+def remove_unfinished() -> None:
+    """Remove temporary files of results that are still being written: the process ends now."""
+    for path in list(_unfinished):
+        path.unlink(missing_ok=True)
+
 
 @contextmanager
 def open_file(
@@ -51,6 +59,7 @@ def open_file(
         raise UsageError(f"cannot write {path}: there is no folder {target.parent}") from None
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from None
+    _unfinished.add(temporary)
     try:
         with stream, _compressed(stream, compression) as out:
             yield out
@@ -60,6 +69,8 @@ def open_file(
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    finally:
+        _unfinished.discard(temporary)
 
 
 @contextmanager

@@ -1,0 +1,168 @@
+"""The flags that several commands share, as groups; a flag means the same in every command.
+
+A command asks for a group by a parameter of that type; :func:`with_groups` spreads the group's
+fields out as flags for Typer and gathers them again for the command.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Annotated, Any, get_type_hints
+
+from typer import Option
+
+SOURCES = "Sources"
+OUTPUT = "Output"
+MESSAGES = "Messages"
+
+
+@dataclass(frozen=True)
+class SourceFlags:
+    """Where the data is."""
+
+    config: Annotated[
+        str | None,
+        Option("--config", metavar="PATH", help="Configuration file (see `config path`)."),
+    ] = None
+    source: Annotated[
+        list[str],
+        Option(
+            "--source",
+            metavar="NAME=URL",
+            help="Add a source for this run: postgres://user@host/db, mysql://…, or a path.",
+        ),
+    ] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class MessageFlags:
+    """What is said on stderr, and how."""
+
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Print errors only.")] = False
+    errors: Annotated[
+        str, Option("--errors", metavar="text|json", help="Errors as text or one JSON object.")
+    ] = "text"
+    color: Annotated[
+        str,
+        Option("--color", metavar="WHEN", help="Colour: auto, always or never."),
+    ] = "auto"
+    debug: Annotated[bool, Option("--debug", help="Show the trace of an error.")] = False
+
+
+@dataclass(frozen=True)
+class OutputFlags:
+    """The format of the data, and where it goes."""
+
+    format: Annotated[
+        str | None,
+        Option(
+            "--format",
+            metavar="NAME",
+            envvar="DOVETAIL_FORMAT",
+            help="table, markdown, vertical, csv, tsv, json, jsonl, parquet, arrow or none.",
+        ),
+    ] = None
+    csv: Annotated[bool, Option("--csv", help="Short for --format csv.")] = False
+    tsv: Annotated[bool, Option("--tsv", help="Short for --format tsv.")] = False
+    json: Annotated[bool, Option("--json", help="Short for --format json.")] = False
+    jsonl: Annotated[bool, Option("--jsonl", help="Short for --format jsonl.")] = False
+    md: Annotated[bool, Option("--md", help="Short for --format markdown.")] = False
+    vertical: Annotated[bool, Option("--vertical", help="Short for --format vertical.")] = False
+    output: Annotated[
+        str | None,
+        Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="Write a file; its extension gives the format (.gz and .zst compress text).",
+        ),
+    ] = None
+    no_clobber: Annotated[bool, Option("--no-clobber", help="Do not replace a file.")] = False
+    null: Annotated[str | None, Option("--null", metavar="TEXT", help="Text for NULL.")] = None
+    no_header: Annotated[bool, Option("--no-header", help="Leave the header out.")] = False
+    numbers: Annotated[
+        str,
+        Option(
+            "--numbers",
+            metavar="safe|exact",
+            help="JSON: numbers that most readers would round as strings, or as numbers.",
+        ),
+    ] = "safe"
+    bom: Annotated[bool, Option("--bom", help="CSV, TSV: begin with a byte order mark.")] = False
+    escape_formulas: Annotated[
+        bool,
+        Option("--escape-formulas", help="CSV, TSV: keep spreadsheets from running cells."),
+    ] = False
+    max_width: Annotated[
+        int, Option("--max-width", min=0, help="Cut cells on a terminal; 0 is never.")
+    ] = 80
+    rows: Annotated[
+        int, Option("--rows", min=0, help="Most rows printed on a terminal; 0 is all.")
+    ] = 1000
+    compression: Annotated[
+        str, Option("--compression", metavar="NAME", help="Parquet: zstd, snappy, gzip or none.")
+    ] = "zstd"
+    row_group_size: Annotated[
+        int, Option("--row-group-size", min=1, help="Parquet: rows per row group.")
+    ] = 122_880
+
+
+_PANELS: dict[type, str] = {
+    SourceFlags: SOURCES,
+    OutputFlags: OUTPUT,
+    MessageFlags: MESSAGES,
+}
+
+
+def value_flags() -> set[str]:
+    """The shared flags that take a value, by every spelling."""
+    found: set[str] = set()
+    for group in _PANELS:
+        hints = get_type_hints(group, include_extras=True)
+        for item in fields(group):
+            base, option = hints[item.name].__origin__, hints[item.name].__metadata__[0]
+            if base is not bool:
+                found.update([option.default, *(option.param_decls or ())])
+    return found
+
+
+def with_groups(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A function for Typer in which each parameter of a group's type became the group's flags."""
+    signature = inspect.signature(command)
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, type] = {}
+    parameters: list[inspect.Parameter] = []  # the command's own flags come first in its help
+    shared: list[inspect.Parameter] = []
+    for name, parameter in signature.parameters.items():
+        group = hints[name]
+        if group not in _PANELS:
+            parameters.append(parameter.replace(annotation=group, kind=parameter.KEYWORD_ONLY))
+            continue
+        groups[name] = group
+        group_hints = get_type_hints(group, include_extras=True)
+        for item in fields(group):
+            default = item.default if item.default is not MISSING else []
+            shared.append(
+                inspect.Parameter(
+                    item.name,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=default,
+                    annotation=group_hints[item.name],
+                )
+            )
+
+    parameters += shared
+
+    def spread(**values: Any) -> Any:
+        for name, group in groups.items():
+            values[name] = group(**{item.name: values.pop(item.name) for item in fields(group)})
+        return command(**values)
+
+    spread.__name__ = command.__name__
+    spread.__doc__ = command.__doc__
+    spread.__module__ = command.__module__
+    spread.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    spread.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return spread
