@@ -66,9 +66,13 @@ class SqlBuilder:
     ``outer`` maps outer columns to expressions while a correlated subquery is built.
     """
 
-    def __init__(self, leaf: Leaf, translate: Translate = same) -> None:
+    def __init__(
+        self, leaf: Leaf, translate: Translate = same, sort_key: Translate | None = None
+    ) -> None:
+        """``sort_key`` translates ORDER BY terms where they need more than ``translate``."""
         self._leaf = leaf
         self._translate = translate
+        self._sort_key = sort_key or translate
         self._aliases = 0
         self._ctes: dict[str, tuple[str, ...]] = {}
         self._scopes: list[dict[str, exp.Expression]] = []
@@ -266,7 +270,7 @@ class SqlBuilder:
     ) -> list[exp.Ordered]:
         result = []
         for key in keys:
-            value = self._expression(key.expression, block, columns)
+            value = self._expression(key.expression, block, columns, self._sort_key)
             if _is_literal(value):  # would be read as a position
                 value = exp.Paren(this=exp.Paren(this=value))
             result.append(
@@ -380,13 +384,17 @@ class SqlBuilder:
         return all(count == 1 for count in uses.values())
 
     def _expression(
-        self, expression: exp.Expression, block: _Block, columns: Sequence[nodes.Column]
+        self,
+        expression: exp.Expression,
+        block: _Block,
+        columns: Sequence[nodes.Column],
+        translate: Translate | None = None,
     ) -> exp.Expression:
         known = {column.name: column for column in columns}
         for scope in self._outer_columns:
             for name, outer_column in scope.items():
                 known.setdefault(name, outer_column)
-        translated = self._translate(expression, known)
+        translated = (translate or self._translate)(expression, known)
         return self._resolve(translated, block.columns, known)
 
     def _resolve(

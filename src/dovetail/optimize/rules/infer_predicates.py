@@ -1,0 +1,147 @@
+"""Carry a constant condition on a join key over to the other side of the join.
+
+``a.x = b.x and a.x > 5`` also means ``b.x > 5``, so the source of ``b`` sends less. Safe for the
+side whose rows only matter when they match: both sides of an inner or semi join, the
+NULL-supplying side of an outer join, the right side of an anti join. A looser rule that also
+filtered the preserved side of ``a left join b`` would lose rows of ``a`` that match nothing. Only
+equalities between columns of one type carry over, so a conversion cannot make two values equal
+that the condition tells apart.
+"""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from dovetail.optimize.context import Context
+from dovetail.plan import nodes
+from dovetail.plan.expressions import (
+    PlanSubquery,
+    column,
+    conjunction,
+    conjuncts,
+    free_columns,
+    is_volatile,
+    substitute,
+    transform_plan,
+)
+
+
+def infer_predicates(plan: nodes.Plan, context: Context) -> nodes.Plan:
+    """Apply the rule to every join in ``plan``."""
+
+    def visit(node: nodes.Plan) -> nodes.Plan:
+        if not isinstance(node, nodes.Join) or node.condition is None or node.kind == "full":
+            return node
+        to_left, to_right = _inferred(node)
+        if not to_left and not to_right:
+            return node
+        return nodes.Join(
+            node.kind, _with(node.left, to_left), _with(node.right, to_right), node.condition
+        )
+
+    return transform_plan(plan, visit)
+
+
+def _with(plan: nodes.Plan, parts: list[exp.Expression]) -> nodes.Plan:
+    predicate = conjunction(parts)
+    return plan if predicate is None else nodes.Filter(plan, predicate)
+
+
+def _inferred(join: nodes.Join) -> tuple[list[exp.Expression], list[exp.Expression]]:
+    left_facts, right_facts = facts(join.left), facts(join.right)
+    to_left: list[exp.Expression] = []
+    to_right: list[exp.Expression] = []
+    for part in conjuncts(join.condition):
+        pair = _equal_columns(part)
+        if pair is None:
+            continue
+        a, b = pair
+        if a in join.right.names and b in join.left.names:
+            a, b = b, a
+        if a not in join.left.names or b not in join.right.names:
+            continue
+        if join.left.column(a).type != join.right.column(b).type:
+            continue
+        if join.kind in ("inner", "left", "semi", "anti"):
+            to_right += _carried(left_facts, a, b, right_facts, to_right)
+        if join.kind in ("inner", "right", "semi"):
+            to_left += _carried(right_facts, b, a, left_facts, to_left)
+    return to_left, to_right
+
+
+def _carried(
+    known: list[exp.Expression],
+    from_: str,
+    to: str,
+    present: list[exp.Expression],
+    made: list[exp.Expression],
+) -> list[exp.Expression]:
+    result = []
+    for fact in known:
+        if free_columns(fact) == {from_}:
+            moved = substitute(fact, {from_: column(to)})
+            if moved not in present and moved not in made and moved not in result:
+                result.append(moved)
+    return result
+
+
+def _equal_columns(part: exp.Expression) -> tuple[str, str] | None:
+    if (
+        isinstance(part, exp.EQ)
+        and isinstance(part.this, exp.Column)
+        and isinstance(part.expression, exp.Column)
+    ):
+        return part.this.name, part.expression.name
+    return None
+
+
+def facts(plan: nodes.Plan) -> list[exp.Expression]:
+    """Conditions on one column and constants that hold for every row of ``plan``."""
+    match plan:
+        case nodes.Filter():
+            own = [p for p in conjuncts(plan.predicate) if _is_fact(p, plan)]
+            return [*own, *(f for f in facts(plan.input) if f not in own)]
+        case nodes.Project():
+            renames: dict[str, list[str]] = {}
+            for item in plan.items:
+                if item.is_rename:
+                    renames.setdefault(item.expression.name, []).append(item.column.name)
+            return [
+                substitute(fact, {name: column(new)})
+                for fact in facts(plan.input)
+                for name in free_columns(fact)
+                for new in renames.get(name, ())
+            ]
+        case nodes.Join():
+            result: list[exp.Expression] = []
+            if plan.kind in ("inner", "cross", "left", "semi", "anti"):
+                result += facts(plan.left)
+            if plan.kind in ("inner", "cross", "right"):
+                result += facts(plan.right)
+            if plan.kind == "inner":
+                for part in conjuncts(plan.condition):
+                    pair = _equal_columns(part)
+                    if pair is None or plan.column(pair[0]).type != plan.column(pair[1]).type:
+                        continue
+                    for a, b in (pair, pair[::-1]):
+                        result += _carried(result, a, b, result, [])
+            return result
+        case nodes.Sort() | nodes.Limit() | nodes.Distinct() | nodes.Window():
+            return facts(plan.input)
+        case nodes.Aggregate() if plan.grouping_sets is None:
+            keys = {i.expression.name: i.column.name for i in plan.keys if i.is_rename}
+            return [
+                substitute(fact, {name: column(keys[name])})
+                for fact in facts(plan.input)
+                for name in free_columns(fact)
+                if name in keys
+            ]
+        case _:
+            return []
+
+
+def _is_fact(part: exp.Expression, plan: nodes.Plan) -> bool:
+    names = free_columns(part)
+    if len(names) != 1 or not names <= plan.names or is_volatile(part):
+        return False
+    return not any(isinstance(n, PlanSubquery) for n in part.walk())
