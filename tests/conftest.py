@@ -18,6 +18,33 @@ _RUN = pytest.StashKey[Run]()
 _FOLDER = "DOVETAIL_TEST_RUN_FOLDER"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--regen``: tests marked ``regen`` write their expected files instead of comparing."""
+    parser.addoption("--regen", action="store_true", help="write expected files again")
+
+
+@pytest.fixture(scope="session")
+def regen(pytestconfig: pytest.Config) -> bool:
+    """Whether expected files are to be written; see :func:`check_file`."""
+    return bool(pytestconfig.getoption("--regen"))
+
+
+@pytest.fixture
+def check_file(regen: bool) -> Callable[[Path, str], None]:
+    """``check_file(path, text)`` compares with a kept file, or writes it under ``--regen``."""
+
+    def check(path: Path, text: str) -> None:
+        if regen:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            return
+        if not path.exists():
+            pytest.fail(f"{path} is missing; `make regen` writes it")
+        assert path.read_text(encoding="utf-8") == text, f"{path}: `make regen` writes it again"
+
+    return check
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """The main process begins the run; xdist workers, which inherit the variable, join it."""
     if hasattr(config, "workerinput"):

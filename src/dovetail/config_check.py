@@ -115,8 +115,8 @@ class Check:
         for at, line in list(self.lines.items()):
             if at[:2] == ("profiles", profile) and len(at) > 2:
                 self.lines[at[2:]] = line
-        known = {key: value for key, value in overlay.items() if key in top_keys()}
-        merged: dict[str, Any] = _overlay(data, known)
+        above = {key: value for key, value in overlay.items() if key in top_keys()}
+        merged: dict[str, Any] = _overlay(data, above)
         return merged
 
     def _sources(self, entries: Any) -> dict[str, BaseModel]:

@@ -13,7 +13,7 @@ import yaml
 
 from dovetail.errors import ConfigProblem
 
-Path_ = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 MAX_NODES = 100_000  # aliases can make a small file explode
 
 
@@ -25,10 +25,15 @@ def dotted(path: Iterable[str | int]) -> str:
     return text
 
 
-def read(text: str) -> tuple[Any, dict[Path_, int], list[ConfigProblem]]:
+def read(text: str) -> tuple[Any, dict[KeyPath, int], list[ConfigProblem]]:
     """The data, the line of every key and list item (from 1), and what is wrong."""
     reader = _Reader()
-    loader = yaml.SafeLoader(text)
+    try:
+        loader = yaml.SafeLoader(text)
+    except yaml.reader.ReaderError as error:
+        message = f"not valid YAML: the character U+{int(error.character):04X} is forbidden"
+        at = text.count("\n", 0, error.position) + 1
+        return None, {}, [ConfigProblem("", message, "", at)]
     try:
         node = loader.get_single_node()
         data = None if node is None else reader.value(loader, node, ())
@@ -38,8 +43,6 @@ def read(text: str) -> tuple[Any, dict[Path_, int], list[ConfigProblem]]:
         column = "" if mark is None else f", column {mark.column + 1}"
         message = f"not valid YAML{column}: {_harmless(error.problem or error.context or '')}"
         return None, {}, [ConfigProblem("", message, _HINT, line)]
-    except yaml.YAMLError:
-        return None, {}, [ConfigProblem("", "not valid YAML: a character that YAML forbids")]
     finally:
         loader.dispose()
     return data, reader.lines, reader.problems
@@ -61,12 +64,12 @@ def _harmless(problem: str) -> str:
 
 class _Reader:
     def __init__(self) -> None:
-        self.lines: dict[Path_, int] = {}
+        self.lines: dict[KeyPath, int] = {}
         self.problems: list[ConfigProblem] = []
         self._nodes = 0
         self._open: set[int] = set()
 
-    def value(self, loader: yaml.SafeLoader, node: yaml.Node, path: Path_) -> Any:
+    def value(self, loader: yaml.SafeLoader, node: yaml.Node, path: KeyPath) -> Any:
         self._nodes += 1
         if self._nodes > MAX_NODES or id(node) in self._open:
             raise yaml.MarkedYAMLError(
@@ -87,7 +90,7 @@ class _Reader:
         finally:
             self._open.discard(id(node))
 
-    def _mapping(self, loader: yaml.SafeLoader, node: yaml.MappingNode, path: Path_) -> Any:
+    def _mapping(self, loader: yaml.SafeLoader, node: yaml.MappingNode, path: KeyPath) -> Any:
         own = {k.value for k, _ in node.value if isinstance(k, yaml.ScalarNode)}
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
@@ -118,7 +121,7 @@ class _Reader:
         self,
         loader: yaml.SafeLoader,
         node: yaml.Node,
-        path: Path_,
+        path: KeyPath,
         result: dict[str, Any],
         own: set[str],
     ) -> None:
