@@ -14,6 +14,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from dovetail.connectors.base import quote, sql_string
@@ -29,10 +30,14 @@ from dovetail.language.sql.errors import (
     near_names,
 )
 from dovetail.language.sql.judge import Judged, judge
+from dovetail.language.sql.meaning import same_meaning
 from dovetail.types import Type, parse_type
 
 TableKey = tuple[str, str, str]
 """``(catalog, schema, name)`` of a table as the query writes it; parts not written are empty."""
+
+Columns = Sequence[tuple[str, str]]
+"""The columns of a table as ``(name, type text)``."""
 
 _SHADOW: Final = "dovetail_shadow"
 _DESCRIBE: Final = "DESCRIBE "
@@ -122,6 +127,11 @@ class DuckDBReference:
         """:func:`dovetail.language.sql.judge.judge` on this instance, cached by text."""
         with self._lock:
             return self._cache.get(("judge", sql), lambda: judge(sql, connection=self._connection))
+
+    def same_meaning(self, sql_a: str, sql_b: str) -> bool:
+        """:func:`dovetail.language.sql.meaning.same_meaning` on this instance."""
+        with self._lock:
+            return same_meaning(sql_a, sql_b, self._connection)
 
     # -- expressions ------------------------------------------------------------------------
 
@@ -263,17 +273,19 @@ class DuckDBReference:
     def describe(
         self,
         sql: str,
-        tables: Mapping[TableKey, Sequence[tuple[str, str]]],
+        tables: Mapping[TableKey, Columns],
         parameters: Mapping[str, Any] | Sequence[Any] | None = None,
         *,
+        files: Sequence[Columns] = (),
         known_tables: Sequence[str] = (),
     ) -> list[tuple[str, Type]] | None:
         """Bind a query as it is written and return its output columns.
 
         ``tables`` maps each table as written in the query (:attr:`TableRef.key`) to its columns as
-        ``(name, type text)``. ``known_tables`` are names to suggest for an unknown one. The answer
-        is None for a PIVOT without an IN list, whose columns depend on the data; its names have
-        been checked all the same.
+        ``(name, type text)``; ``files`` holds the columns of each file function of the query, in
+        the order of :attr:`Judged.files`. ``known_tables`` are names to suggest for an unknown
+        one. The answer is None for a PIVOT without an IN list, whose columns depend on the data;
+        its names have been checked all the same.
 
         Raises:
             QueryError: the text is refused or has no meaning; located in the text.
@@ -281,10 +293,11 @@ class DuckDBReference:
         judged = self.judge(sql)
         with self._lock:
             self._prepare(judged, tables, known_tables)
+            shown, tables = self._with_file_shadows(judged, tables, files)
             if judged.dynamic_pivot:
                 self._check_dynamic(judged, tables, known_tables)
                 return None
-            text, prefix = _describing(judged)
+            text, prefix = _describing(shown)
             with self._mapped(judged.sql, judged, tables, known_tables, prefix):
                 rows = self._execute(text, parameters).fetchall()
             return [(row[0], parse_type(row[1])) for row in rows]
@@ -292,12 +305,15 @@ class DuckDBReference:
     def scanned_columns(
         self,
         sql: str,
-        tables: Mapping[TableKey, Sequence[tuple[str, str]]],
+        tables: Mapping[TableKey, Columns],
         parameters: Mapping[str, Any] | Sequence[Any] | None = None,
+        *,
+        files: Sequence[Columns] = (),
     ) -> dict[TableKey, frozenset[str]] | None:
         """The columns of each table that running the query as written reads, from DuckDB's plan.
 
-        A superset of what the answer depends on. The engine must still offer the other columns by
+        Columns of file functions are keyed by ``("", "", text of the call)``. A superset of what
+        the answer depends on. The engine must still offer the other columns by
         name (``NULL`` of their type is enough), since names and ``*`` are bound against them. None
         when it cannot be told.
         """
@@ -306,12 +322,21 @@ class DuckDBReference:
             return None
         with self._lock:
             self._prepare(judged, tables, ())
+            shown, shadowed = self._with_file_shadows(judged, tables, files)
             try:
-                rows = self._execute(f"EXPLAIN (FORMAT JSON) {judged.sql}", parameters).fetchall()
+                rows = self._execute(f"EXPLAIN (FORMAT JSON) {shown.sql}", parameters).fetchall()
                 plan = json.loads(rows[0][1])
             except (self._error, ValueError, RecursionError):
                 return None
-        return _scans(plan, tables)
+        scans = _scans(plan, shadowed)
+        if scans is None or not files:
+            return scans
+        calls = [judged.sql[slice(*file.span)] for file in judged.files if file.span]
+        read = {key: scans[key] for key in tables}
+        for call, name in zip(calls, _file_names(judged), strict=True):
+            key = ("", "", call)
+            read[key] = read.get(key, frozenset()) | scans["", "", name]
+        return read
 
     def _execute(self, sql: str, parameters: Mapping[str, Any] | Sequence[Any] | None) -> Any:
         if not parameters:
@@ -322,7 +347,7 @@ class DuckDBReference:
     def _prepare(
         self,
         judged: Judged,
-        tables: Mapping[TableKey, Sequence[tuple[str, str]]],
+        tables: Mapping[TableKey, Columns],
         known_tables: Sequence[str],
     ) -> None:
         """Check that every name in FROM is one of ``tables``, and make their shadows."""
@@ -344,6 +369,23 @@ class DuckDBReference:
                 if node["class"] == "COLUMN_REF" and node["column_names"][-1].lower() == "rowid":
                     where = byte_location(judged.sql, node["query_location"])
                     raise UnknownNameError('no column "rowid"', location=where)
+
+    def _with_file_shadows(
+        self, judged: Judged, tables: Mapping[TableKey, Columns], files: Sequence[Columns]
+    ) -> tuple[Judged, Mapping[TableKey, Columns]]:
+        """Shadow tables in the place of file functions, by names of the very same length.
+
+        So every position that DuckDB reports is still one of the text as written.
+        """
+        if not files:
+            return judged, tables
+        names = _file_names(judged)
+        shadows: dict[TableKey, Columns] = {}
+        for name, columns in zip(names, files, strict=True):
+            shadows["", "", name] = columns
+            self._shadow(("", "", name), tuple(columns))
+        text = judged.with_files([quote(name) for name in names])
+        return replace(judged, sql=text), {**tables, **shadows}
 
     def _shadow(self, key: TableKey, columns: tuple[tuple[str, str], ...]) -> None:
         folded = _folded(key)
@@ -368,7 +410,7 @@ class DuckDBReference:
     def _check_dynamic(
         self,
         judged: Judged,
-        tables: Mapping[TableKey, Sequence[tuple[str, str]]],
+        tables: Mapping[TableKey, Columns],
         known_tables: Sequence[str],
     ) -> None:
         """Report unknown names of a query whose columns are not known before it runs."""
@@ -386,7 +428,7 @@ class DuckDBReference:
         self,
         sql: str,
         judged: Judged | None = None,
-        tables: Mapping[TableKey, Sequence[tuple[str, str]]] | None = None,
+        tables: Mapping[TableKey, Columns] | None = None,
         known_tables: Sequence[str] = (),
         prefix: int = 0,
     ) -> Iterator[None]:
@@ -401,7 +443,7 @@ class DuckDBReference:
         error: BaseException,
         sql: str,
         judged: Judged | None,
-        tables: Mapping[TableKey, Sequence[tuple[str, str]]] | None,
+        tables: Mapping[TableKey, Columns] | None,
         known_tables: Sequence[str],
         prefix: int,
     ) -> DovetailError:
@@ -445,6 +487,16 @@ def _literal(type_: Type, value: str) -> str:
     return f"CAST({sql_string(value)} AS {type_})"
 
 
+def _file_names(judged: Judged) -> list[str]:
+    """A table name for each file function, quoted as many bytes long as the call."""
+    names = []
+    for number, file in enumerate(judged.files):
+        start, end = file.span or (0, 0)
+        length = len(judged.sql[start:end].encode("utf-8")) - 2
+        names.append(f"{number}".rjust(max(length, 1), "_"))
+    return names
+
+
 def _folded(key: Sequence[str]) -> TableKey:
     """Where the shadow of a table lives: two-part names are ``source.table``."""
     catalog, schema, name = (part.lower() for part in key)
@@ -457,9 +509,7 @@ def _text(key: Sequence[str]) -> str:
     return ".".join(part for part in key if part)
 
 
-def _names(
-    tables: Mapping[TableKey, Sequence[tuple[str, str]]], known_tables: Sequence[str]
-) -> Names:
+def _names(tables: Mapping[TableKey, Columns], known_tables: Sequence[str]) -> Names:
     return Names(
         columns=list(dict.fromkeys(name for columns in tables.values() for name, _ in columns)),
         tables=known_tables or [_text(key) for key in tables],
@@ -475,9 +525,7 @@ def _describing(judged: Judged) -> tuple[str, int]:
     return _DESCRIBE + judged.sql, len(_DESCRIBE)
 
 
-def _scans(
-    plan: Any, tables: Mapping[TableKey, Sequence[tuple[str, str]]]
-) -> dict[TableKey, frozenset[str]] | None:
+def _scans(plan: Any, tables: Mapping[TableKey, Columns]) -> dict[TableKey, frozenset[str]] | None:
     """The columns that the table scans of an EXPLAIN tree project, by table."""
     keys: dict[TableKey, list[TableKey]] = {}
     for key in tables:

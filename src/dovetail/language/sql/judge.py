@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from dovetail.errors import (
@@ -25,12 +23,22 @@ from dovetail.errors import (
 )
 from dovetail.language.sql import judge_functions as lists
 from dovetail.language.sql.errors import (
-    byte_location,
     char_offset,
     did_you_mean,
     near_names,
     syntax_error,
 )
+from dovetail.language.sql.judged import FileFunction, Judged, TableRef
+from dovetail.language.sql.lexing import (
+    call_span,
+    edited,
+    leading_blank,
+    name_span,
+    pivot_lists,
+    split_statements,
+)
+
+__all__ = ["FileFunction", "Judged", "TableRef", "judge", "parse_tree", "split_statements"]
 
 _Scope = frozenset[tuple[str, str]]  # (schema, name) of the CTEs in sight, in lower case
 
@@ -89,71 +97,6 @@ _STATEMENT_HINTS: Final = {
 }
 
 
-@dataclass(frozen=True)
-class TableRef:
-    """A table as the query writes it; parts that were not written are empty."""
-
-    catalog: str
-    schema: str
-    name: str
-    location: Location | None = None
-
-    @property
-    def key(self) -> tuple[str, str, str]:
-        """``(catalog, schema, name)`` as written."""
-        return (self.catalog, self.schema, self.name)
-
-    @property
-    def text(self) -> str:
-        """The name as a message shows it."""
-        return ".".join(part for part in self.key if part)
-
-
-@dataclass(frozen=True)
-class FileFunction:
-    """A call of a file-reading table function with constant arguments.
-
-    ``arguments`` and ``options`` hold Python values: str, int, float, bool, None, lists and dicts.
-    """
-
-    name: str
-    arguments: tuple[Any, ...]
-    options: dict[str, Any] = field(hash=False)
-    location: Location | None = None
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A query that may run, and what is known of it before it is bound.
-
-    ``sql`` is the text to run (``:name`` parameters turned into ``$name``); ``checked_sql`` is the
-    text the tree was made of, which differs only for a PIVOT without an IN list
-    (``dynamic_pivot``), whose columns are not known before it runs. ``call_qualifiers`` are the
-    words before function names (``shop.upper(x)``, but also the column of ``name.upper()``): they
-    must not name an attached database, whose macros nobody has judged.
-    """
-
-    sql: str
-    statement_kind: str
-    ast: dict[str, Any] = field(repr=False, hash=False)
-    tables: tuple[TableRef, ...] = ()
-    files: tuple[FileFunction, ...] = ()
-    functions: frozenset[str] = frozenset()
-    table_functions: frozenset[str] = frozenset()
-    parameters: tuple[str, ...] = ()
-    positional: bool = False
-    has_star: bool = False
-    has_sample: bool = False
-    dynamic_pivot: bool = False
-    checked_sql: str = ""
-    call_qualifiers: frozenset[str] = frozenset()
-
-    @property
-    def volatile(self) -> bool:
-        """Whether two runs over the same data may differ: random values, samples."""
-        return self.has_sample or bool(self.functions & lists.VOLATILE)
-
-
 def judge(sql: str, *, connection: Any) -> Judged:
     """Judge one SQL text, or raise why it may not run.
 
@@ -169,13 +112,13 @@ def judge(sql: str, *, connection: Any) -> Judged:
     text = _checked_text(sql)
     text, answer = _parse(text, connection)
     checked = text
-    dynamic = False
+    edits: list[tuple[int, str]] = []
     if answer.get("error"):
-        pivoted = _with_pivot_lists(text) if _only_select(answer) else None
-        if pivoted is not None:
-            second = _serialize(pivoted, connection)
+        pivots = pivot_lists(text) if _only_select(answer) else []
+        if pivots:
+            second = _serialize(edited(text, pivots), connection)
             if not second.get("error"):
-                answer, checked, dynamic = second, pivoted, True
+                answer, checked, edits = second, edited(text, pivots), pivots
         if answer.get("error"):
             raise _refusal(text, answer, connection)
     statements = answer["statements"]
@@ -183,7 +126,7 @@ def judge(sql: str, *, connection: Any) -> Judged:
         raise QuerySyntaxError("the text holds no statement; write a SELECT")
     if len(statements) > 1:
         raise _too_many(text)
-    walk = _Walk(checked, text)
+    walk = _Walk(text, checked, edits)
     walk.statement(statements[0])
     named = {entry["key"]: entry["value"] for entry in statements[0].get("named_param_map") or ()}
     parameters = tuple(sorted(walk.parameters, key=lambda name: named.get(name, 0)))
@@ -199,57 +142,16 @@ def judge(sql: str, *, connection: Any) -> Judged:
         positional=bool(parameters) and all(name.isdigit() for name in parameters),
         has_star=walk.has_star,
         has_sample=walk.has_sample,
-        dynamic_pivot=dynamic,
+        dynamic_pivot=bool(edits),
         checked_sql=checked,
         call_qualifiers=frozenset(walk.qualifiers),
     )
 
 
-def split_statements(sql: str) -> list[tuple[int, str]]:
-    """The statements of a script as ``(character offset, text)``, split by DuckDB's own lexer."""
-    pieces = []
-    start = 0
-    for offset, word in [*_tokens(sql), (len(sql), ";")]:
-        if word != ";":
-            continue
-        piece = sql[start:offset]
-        lead = _leading_blank(piece)
-        if piece[lead:].strip():
-            pieces.append((start + lead, piece[lead:].rstrip()))
-        start = offset + 1
-    return pieces
-
-
-def _leading_blank(text: str) -> int:
-    """The length of the white space and comments before the first word."""
-    match = re.match(r"(?:\s|--[^\n]*(?:\n|$)|/\*(?:[^*]|\*(?!/))*\*/)*", text)
-    return match.end() if match else 0
-
-
-def _tokens(sql: str) -> list[tuple[int, str]]:
-    """``(character offset, text)`` of each token: words in lower case, strings as a quote."""
-    import duckdb
-
-    try:
-        raw = duckdb.tokenize(sql)
-    except duckdb.Error:
-        return []
-    encoded = sql.encode("utf-8")
-    tokens = []
-    ends = [offset for offset, _ in raw[1:]] + [len(encoded)]
-    for (offset, kind), end in zip(raw, ends, strict=True):
-        word = encoded[offset:end].decode("utf-8", "ignore")
-        place = len(encoded[:offset].decode("utf-8", "ignore"))
-        if kind.name == "string_const":
-            tokens.append((place, "'"))
-        elif kind.name == "operator":
-            tokens.append((place, word[:1]))
-        elif word[:1] == '"':
-            tokens.append((place, '"'))
-        else:
-            match = re.match(r"\w+", word)
-            tokens.append((place, match[0].lower() if match else word.strip()))
-    return tokens
+def parse_tree(sql: str, connection: Any) -> list[dict[str, Any]] | None:
+    """DuckDB's own tree of each statement, unjudged; None unless all are SELECT-shaped."""
+    answer = _serialize(_checked_text(sql), connection)
+    return None if answer.get("error") else list(answer["statements"])
 
 
 def _checked_text(sql: str) -> str:
@@ -311,8 +213,8 @@ def _refusal(sql: str, answer: dict[str, Any], connection: Any) -> DovetailError
         for number, (offset, part) in enumerate(parts, start=1):
             if not _only_select(_serialize(part, connection)):
                 continue
-            pivoted = _with_pivot_lists(part)
-            if pivoted is not None and not _serialize(pivoted, connection).get("error"):
+            pivots = pivot_lists(part)
+            if pivots and not _serialize(edited(part, pivots), connection).get("error"):
                 continue
             return _not_a_query(sql, number, len(parts), offset, part)
         return RefusedError("read-only: only queries (SELECT and its relatives) may run")
@@ -356,7 +258,7 @@ def _too_many(sql: str) -> RefusedError:
 
 
 def _statement_kind(sql: str) -> str:
-    word = re.match(r"\w*", sql[_leading_blank(sql) :])
+    word = re.match(r"\w*", sql[leading_blank(sql) :])
     first = word[0].lower() if word else ""
     if first in ("describe", "desc", "show"):
         return "describe"
@@ -365,78 +267,13 @@ def _statement_kind(sql: str) -> str:
     return "select"
 
 
-def _with_pivot_lists(sql: str) -> str | None:
-    """The text with ``IN ('x')`` behind every PIVOT key that lacks a list, or None.
-
-    Without a list DuckDB expands the text into several statements, which do not serialise. The
-    lists are put between tokens of the text, so the result calls every function and names every
-    table that the text does.
-    """
-    tokens = _tokens(sql)
-    inserts: list[tuple[int, int]] = []
-    for index, (_, word) in enumerate(tokens):
-        if word in ("pivot", "pivot_wider"):
-            inserts.extend(_keys_without_list(sql, tokens, index + 1))
-    if not inserts:
-        return None
-    edits = sorted([(start, "(") for start, _ in inserts] + [(e, ") IN ('x')") for _, e in inserts])
-    result = []
-    last = 0
-    for place, text in edits:
-        result.append(sql[last:place])
-        result.append(text)
-        last = place
-    return "".join([*result, sql[last:]])
-
-
-def _keys_without_list(
-    sql: str, tokens: list[tuple[int, str]], index: int
-) -> Iterator[tuple[int, int]]:
-    """``(start, end)`` of the keys after ON of the PIVOT whose source begins at ``index``."""
-    depth = 0
-    while index < len(tokens) and not (depth == 0 and tokens[index][1] == "on"):
-        word = tokens[index][1]
-        depth += (word in "([{") - (word in ")]}")
-        if depth < 0 or word == ";":
-            return
-        index += 1
-    index += 1
-    if index >= len(tokens):
-        return
-    start = tokens[index][0]
-    listed = False
-    depth = 0
-    ends = ("using", "group", "order", "limit", "union", "intersect", "except", ";")
-    for place, word in [*tokens[index:], (len(sql), ";")]:
-        closing = depth == 0 and word in ")]}"
-        if closing or (depth == 0 and (word in ends or word == ",")):
-            if not listed:
-                yield start + _leading_blank(sql[start:]), _end_of_text(sql, start, place)
-            if word != ",":
-                return
-            start, listed = place + 1, False
-            continue
-        depth += (word in "([{") - (word in ")]}")
-        listed = listed or (depth == 0 and word == "in")
-
-
-def _end_of_text(sql: str, start: int, end: int) -> int:
-    """The end of the last token in ``sql[start:end]``, before trailing blanks and comments."""
-    last = start
-    for place, _ in _tokens(sql):
-        if start <= place < end:
-            last = place
-    piece = sql[last:end]
-    comment = re.search(r"\s*(?:--|/\*)", piece) if piece[:1] not in "'\"" else None
-    return last + (comment.start() if comment else len(piece.rstrip()))
-
-
 class _Walk:
     """One pass over the tree: checks every node and collects what the query refers to."""
 
-    def __init__(self, parsed: str, shown: str) -> None:
-        self.parsed = parsed
+    def __init__(self, shown: str, parsed: str, edits: list[tuple[int, str]]) -> None:
         self.shown = shown
+        self.parsed = parsed
+        self.edits = edits
         self.tables: list[TableRef] = []
         self.files: list[FileFunction] = []
         self.functions: set[str] = set()
@@ -452,17 +289,20 @@ class _Walk:
         except RecursionError:
             raise RefusedError("the query is nested too deeply") from None
 
-    def location(self, node: dict[str, Any]) -> Location | None:
+    def offset(self, node: dict[str, Any]) -> int | None:
+        """Where the node stands in the text as written, in characters."""
         position = node.get("query_location", _NO_LOCATION)
         if position == _NO_LOCATION:
             return None
-        if self.parsed == self.shown:
-            return byte_location(self.shown, position)
-        # The parsed text has PIVOT lists in it: find the same word in the text as written.
         offset = char_offset(self.parsed, position)
-        word = re.match(r"\w+", self.parsed[offset:])
-        found = self.shown.find(word[0]) if word else -1
-        return Location.of_offset(self.shown, found) if found >= 0 else None
+        for place, inserted in self.edits:
+            if offset > place:
+                offset -= min(len(inserted), offset - place)
+        return offset
+
+    def location(self, node: dict[str, Any]) -> Location | None:
+        offset = self.offset(node)
+        return None if offset is None else Location.of_offset(self.shown, offset)
 
     def query(self, node: dict[str, Any], scope: _Scope) -> None:
         kind = node.get("type")
@@ -577,7 +417,7 @@ class _Walk:
             raise RefusedError(
                 "SHOW lists the engine's own catalog, not your sources; use `dovetail tables` "
                 "(session.tables()) or `dovetail sources`",
-                location=Location.of_offset(self.shown, _leading_blank(self.shown)),
+                location=Location.of_offset(self.shown, leading_blank(self.shown)),
             )
         elif kind == "PIVOT":
             for pivot in node.get("pivots") or ():
@@ -598,7 +438,8 @@ class _Walk:
             raise NotSupportedError(f'table "{name}" with AT is not supported', location=where)
         if not catalog and (schema.lower(), name.lower()) in scope:
             return
-        self.tables.append(TableRef(catalog, schema, name, where))
+        span = name_span(self.shown, self.offset(node))
+        self.tables.append(TableRef(catalog, schema, name, where, span))
 
     def table_function(self, node: dict[str, Any], scope: _Scope) -> None:
         call = node["function"]
@@ -660,7 +501,9 @@ class _Walk:
                 arguments.append(constant)
         if not arguments and name != "stdin":
             raise RefusedError(f'"{name}" needs the path of a file', location=where)
-        return FileFunction(name, tuple(arguments), options, where)
+        return FileFunction(
+            name, tuple(arguments), options, where, call_span(self.shown, self.offset(call))
+        )
 
 
 def _constant(node: dict[str, Any]) -> Any:
