@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -94,16 +94,11 @@ def all_types() -> str:
     return f"select {values} union all select {nulls}"
 
 
-def check_golden(name: str, made: bytes) -> None:
-    path = GOLDEN / name
-    if os.environ.get("DOVETAIL_REGEN"):
-        path.write_bytes(made)
-    assert made.decode() == path.read_bytes().decode()
-
-
 @pytest.mark.parametrize("form", TEXT_FORMATS)
-def test_every_type_in_every_text_format(form: str) -> None:
-    check_golden(f"types.{form}.txt", render(all_types(), form))
+def test_every_type_in_every_text_format(
+    form: str, check_file: Callable[[Path, str], None]
+) -> None:
+    check_file(GOLDEN / f"types.{form}.txt", render(all_types(), form).decode())
 
 
 def test_json_is_json_and_keeps_every_digit() -> None:

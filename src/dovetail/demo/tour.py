@@ -21,13 +21,13 @@ where p.category = 'Camping' and o.ordered_on >= date '2025-01-01'
 group by c.country
 order by revenue_eur desc"""
 
-# The same company with the orders on PostgreSQL and the customers on MariaDB or MySQL.
+# The same question with the orders on PostgreSQL and the customers on MariaDB or MySQL.
 SERVER_QUERY = TOUR_QUERY.replace(
     "shop.orders o                                   -- DuckDB",
-    "shop_pg.dovetail_demo.orders o                  -- PostgreSQL",
+    "shop_pg.orders o                                -- PostgreSQL",
 ).replace(
     "crm.customers c using (customer_id)             -- SQLite",
-    "crm_my.dovetail_demo.customers c using (customer_id) -- MariaDB or MySQL",
+    "crm_my.customers c using (customer_id)          -- MariaDB or MySQL",
 )
 
 NEXT_STEPS = (

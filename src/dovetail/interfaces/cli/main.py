@@ -120,10 +120,13 @@ def _as_usage_error(error: BaseException) -> BaseException:
     """Typer's complaints about the command line as one of our errors."""
     if not hasattr(error, "format_message"):
         return error
+    import difflib
+
     from dovetail.interfaces.cli.diagnostics import usage_error
 
     command = getattr(getattr(error, "ctx", None), "command_path", "dovetail")
-    near = sorted(getattr(error, "possibilities", None) or ())
+    wanted = str(getattr(error, "option_name", ""))
+    near = difflib.get_close_matches(wanted, getattr(error, "possibilities", None) or (), n=2)
     message = getattr(error, "message", "") if near else error.format_message()
     message = message.rstrip(".").replace("No such option:", "no flag")
-    return usage_error(f"{message} (see {command} --help)", near[:3])
+    return usage_error(f"{message} (see {command} --help)", near)

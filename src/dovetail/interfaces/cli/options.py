@@ -8,24 +8,30 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Annotated, Any, get_type_hints
 
 from typer import Option
 
-SOURCES = "Sources"
-OUTPUT = "Output"
-MESSAGES = "Messages"
-
 
 @dataclass(frozen=True)
-class SourceFlags:
-    """Where the data is."""
+class ConfigFlags:
+    """Which configuration."""
 
     config: Annotated[
         str | None,
         Option("--config", metavar="PATH", help="Configuration file (see `config path`)."),
     ] = None
+    profile: Annotated[
+        str | None,
+        Option("--profile", "-P", metavar="NAME", help="A profile of the configuration file."),
+    ] = None
+
+
+@dataclass(frozen=True)
+class SourceFlags(ConfigFlags):
+    """Where the data is."""
+
     source: Annotated[
         list[str],
         Option(
@@ -109,17 +115,13 @@ class OutputFlags:
     ] = 122_880
 
 
-_PANELS: dict[type, str] = {
-    SourceFlags: SOURCES,
-    OutputFlags: OUTPUT,
-    MessageFlags: MESSAGES,
-}
+_GROUPS = (SourceFlags, OutputFlags, MessageFlags)
 
 
 def value_flags() -> set[str]:
     """The shared flags that take a value, by every spelling."""
     found: set[str] = set()
-    for group in _PANELS:
+    for group in _GROUPS:
         hints = get_type_hints(group, include_extras=True)
         for item in fields(group):
             base, option = hints[item.name].__origin__, hints[item.name].__metadata__[0]
@@ -137,7 +139,7 @@ def with_groups(command: Callable[..., Any]) -> Callable[..., Any]:
     shared: list[inspect.Parameter] = []
     for name, parameter in signature.parameters.items():
         group = hints[name]
-        if group not in _PANELS:
+        if not is_dataclass(group):
             parameters.append(parameter.replace(annotation=group, kind=parameter.KEYWORD_ONLY))
             continue
         groups[name] = group

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from dovetail.interfaces.cli.diagnostics import Diagnostics
 from dovetail.interfaces.cli.interrupt import Interruption
-from dovetail.interfaces.cli.options import MessageFlags, SourceFlags
+from dovetail.interfaces.cli.options import ConfigFlags, MessageFlags, SourceFlags
 
 if TYPE_CHECKING:
+    from dovetail.config import Config
     from dovetail.session import Session
 
 
@@ -37,18 +38,29 @@ class Run:
         The command line reads any local file with the rights of the user who types; only
         services are confined to folders.
         """
-        from dovetail.interfaces.cli.adhoc import parse_source
-        from dovetail.interfaces.cli.location import locate
+        config = self.configuration(flags, flags.source)
+        from dovetail.config import Config
+    from dovetail.session import Session
 
-        extra = dict(parse_source(item) for item in flags.source)
-        location = locate(flags.config)
-        if extra:
-            options["sources"] = extra
-        import dovetail
-
-        config: Any = location.path if location.path is not None else {}
-        with dovetail.connect(config, allowed_directories=["/"], **options) as session:
+        with Session(config, allowed_directories=["/"], **options) as session:
             yield session
+
+    def configuration(self, flags: ConfigFlags, extra: Sequence[str] = ()) -> Config:
+        """The checked configuration that the flags name, with the sources of ``--source`` added.
+
+        A file that is not found is fine, unless it was named: files can be queried without one.
+        """
+        from dovetail.config_load import find, load
+        from dovetail.interfaces.cli.adhoc import parse_source
+
+        found, _ = find(flags.config)
+        config = load(found if found is not None else {}, profile=flags.profile)
+        for warning in config.warnings:
+            self.diagnostics.warning(warning)
+        if extra:
+            sources = load({"sources": dict(parse_source(item) for item in extra)}).sources
+            config = config.model_copy(update={"sources": {**config.sources, **sources}})
+        return config
 
 
 @dataclass(frozen=True)

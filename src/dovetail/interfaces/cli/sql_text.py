@@ -16,7 +16,7 @@ _TOKEN = re.compile(
     | (?P<block>/\*)
     | (?P<dollar>\$(?P<tag>[A-Za-z_]\w*)?\$)
     | (?P<parameter>\$\w+)
-    | (?P<named>(?<![:\w])::?[A-Za-z_]\w*)
+    | (?P<named>::?[A-Za-z_]\w*)
     | (?P<string>'(?:[^']|'')*')
     | (?P<quoted>"(?:[^"]|"")*")
     | (?P<word>[^\W\d]\w*)

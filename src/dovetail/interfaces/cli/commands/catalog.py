@@ -134,8 +134,8 @@ def describe(
                 ("comment", "VARCHAR"),
             ]
             rows = [
-                (name, str(type_), nullable, key or None, comment or None)
-                for name, type_, nullable, key, comment in session.describe(_named(subject))
+                (c.column, c.type, c.nullable, c.key or None, c.comment or None)
+                for c in session.describe(_named(subject))
             ]
             write_rows(output, columns, rows, run.diagnostics)
 

@@ -96,13 +96,10 @@ def query(
     check_parameters(text, values)
     options: dict[str, Any] = {}
     limits = {"max_rows": max_rows, "max_bytes_moved": size("--max-bytes", max_bytes)}
-    limits = {name: value for name, value in limits.items() if value is not None}
-    if limits:
-        options["limits"] = limits
     if data:
         from dovetail.interfaces.cli.adhoc import parse_data
 
-        options["tables"] = parse_data(data)
+        options["data"] = parse_data(data)
     arguments = {
         "params": values,
         "dialect": dialect,
@@ -118,7 +115,7 @@ def query(
 
                 folder = stack.enter_context(run.temporary_folder())
                 options["stdin"] = spool(sys.stdin.buffer, folder, stdin_format)
-            session = stack.enter_context(run.session(sources, **options))
+            session = stack.enter_context(run.session(sources, limits, **options))
             _answer(run, session, text, arguments, output, stats)
 
     return Job(messages, work)
