@@ -7,12 +7,13 @@ from typing import Any
 from dovetail.interfaces.cli.quantities import shown_size
 
 
-def describe_progress(progress: Any) -> str:
+def describe_progress(profile: Any) -> str:
     """``shop 120,000 rows 4.1 MB · crm done``."""
     parts = []
-    for fragment in progress.fragments:
-        total = f" of {fragment.total:,}" if getattr(fragment, "total", None) else ""
-        parts.append(
-            f"{fragment.source} {fragment.rows:,}{total} rows {shown_size(fragment.bytes)}"
-        )
+    for fragment in profile.fragments:
+        if fragment.rows is None:
+            parts.append(f"{fragment.source} reading")
+        else:
+            size = shown_size(fragment.bytes or 0)
+            parts.append(f"{fragment.source} {fragment.rows:,} rows {size}")
     return " · ".join(parts) or "planning"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,15 +32,20 @@ class Run:
             yield Path(name)
 
     @contextmanager
-    def session(self, flags: SourceFlags, **options: Any) -> Iterator[Session]:
+    def session(
+        self, flags: SourceFlags, limits: Mapping[str, Any] | None = None, **options: Any
+    ) -> Iterator[Session]:
         """The session of this run: the configuration that the flags name, and their sources.
 
-        The command line reads any local file with the rights of the user who types; only
-        services are confined to folders.
+        ``limits`` that are not None override the configured ones. The command line reads any local
+        file with the rights of the user who types; only services are confined to folders.
         """
         config = self.configuration(flags, flags.source)
-        from dovetail.config import Config
-    from dovetail.session import Session
+        given = {name: value for name, value in (limits or {}).items() if value is not None}
+        if given:
+            changed = config.limits.model_copy(update=given)
+            config = config.model_copy(update={"limits": changed})
+        from dovetail.session import Session
 
         with Session(config, allowed_directories=["/"], **options) as session:
             yield session
