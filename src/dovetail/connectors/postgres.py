@@ -1,0 +1,323 @@
+"""PostgreSQL as a source.
+
+DuckDB's scanner reads the data (see :mod:`dovetail.connectors.postgres_snapshot`); psycopg reads
+the catalog, asks for estimates, cancels and checks, over short side connections.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+import uuid
+from collections import OrderedDict, deque
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from dovetail.catalog.model import SourceCatalog
+from dovetail.config import PostgresSettings
+from dovetail.connectors.base import (
+    Connector,
+    Estimate,
+    FragmentRequest,
+    Health,
+    NativeSetup,
+    quote,
+    sql_string,
+)
+from dovetail.connectors.extensions import extension_path
+from dovetail.connectors.postgres_catalog import read_catalog
+from dovetail.connectors.postgres_connect import (
+    address,
+    parameters,
+    read_transaction,
+    side_connection,
+)
+from dovetail.connectors.postgres_errors import is_ours, source_error
+from dovetail.connectors.postgres_fragment import Fragment, render
+from dovetail.connectors.postgres_snapshot import READER_ALIAS, PostgresSnapshot, lane_name
+from dovetail.errors import AuthenticationError, DovetailError
+
+if TYPE_CHECKING:
+    import duckdb
+    import psycopg
+
+    from dovetail.connectors.capabilities import Capabilities
+
+_KEPT_ESTIMATES = 512
+_PROBE_ROWS = 20_000  # of 100 bytes each, for the throughput that doctor shows
+
+
+class PostgresConnector(Connector):
+    """One PostgreSQL database."""
+
+    kind: ClassVar[str] = "postgres"
+    dialect: ClassVar[str] = "postgres"
+    settings: PostgresSettings
+
+    def __init__(
+        self, name: str, settings: PostgresSettings, options: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(name, settings, options)
+        self._lock = threading.RLock()
+        self._side_lock = threading.Lock()
+        self._side: psycopg.Connection[Any] | None = None
+        self._estimates: OrderedDict[str, Estimate] = OrderedDict()
+        self._reader: duckdb.DuckDBPyConnection | None = None
+        self._reader_name = f"dovetail-reader-{uuid.uuid4().hex[:12]}"
+        self._raised: deque[DovetailError] = deque(maxlen=32)
+
+    @property
+    def lanes(self) -> int:
+        """How many connections the engine may have at once; one is kept for side work."""
+        return max(1, min(self.settings.max_connections - 1, 8))
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What PostgreSQL computes with DuckDB's meaning."""
+        from dovetail.connectors.capabilities import postgres
+
+        return postgres.CAPABILITIES
+
+    # --- catalog and planning --------------------------------------------------------------------
+
+    def catalog(self) -> SourceCatalog:
+        """Every table that the role may read, in one transaction."""
+        with read_transaction(self.settings, self.name, "dovetail-catalog") as cursor:
+            return read_catalog(cursor, self.name, self.settings)
+
+    def fragment(self, request: FragmentRequest) -> Fragment:
+        """The request as SQL with its decode."""
+        return render(request, self.settings, self.name)
+
+    def render(self, request: FragmentRequest) -> str:
+        """The SQL as PostgreSQL gets it (inside a COPY, or an EXPLAIN)."""
+        return self.fragment(request).sql
+
+    def estimate(self, request: FragmentRequest) -> Estimate | None:
+        """PostgreSQL's own estimate (``EXPLAIN``), kept for the life of the connector.
+
+        Raises :class:`dovetail.errors.SourceError` when the source cannot be asked.
+        """
+        sql = self._untagged(request)
+        with self._lock:
+            kept = self._estimates.get(sql)
+        if kept is not None:
+            return kept
+        with self._side_cursor() as cursor:
+            rows = cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}").fetchone()
+        assert rows is not None
+        plan = (json.loads(rows[0]) if isinstance(rows[0], str) else rows[0])[0]["Plan"]
+        found = Estimate(
+            rows=float(plan["Plan Rows"]),
+            row_bytes=float(plan["Plan Width"]),
+            cost=float(plan["Total Cost"]),
+            detail=str(plan["Node Type"]),
+        )
+        with self._lock:
+            self._estimates[sql] = found
+            while len(self._estimates) > _KEPT_ESTIMATES:
+                self._estimates.popitem(last=False)
+        return found
+
+    def estimated(self, request: FragmentRequest) -> Estimate | None:
+        """An estimate that was asked for before, or None; never asks."""
+        with self._lock:
+            return self._estimates.get(self._untagged(request))
+
+    def explain(self, request: FragmentRequest) -> str | None:
+        """PostgreSQL's plan for the fragment, as text."""
+        with self._side_cursor() as cursor:
+            rows = cursor.execute(f"EXPLAIN (VERBOSE) {self._untagged(request)}").fetchall()
+        return "\n".join(row[0] for row in rows)
+
+    def _untagged(self, request: FragmentRequest) -> str:
+        sql = self.fragment(request).sql
+        return sql.split("*/ ", 1)[1] if request.tag and sql.startswith("/* dovetail ") else sql
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    def native_setup(self) -> NativeSetup:
+        """Attach the database once per lane. The password stands only in ``CREATE SECRET``."""
+        options = parameters(self.settings, "{instance}")
+        given = ", ".join(f"{name} {sql_string(value)}" for name, value in options.items())
+        statements = [
+            # Filters that the scanner pushes are judged by the source's collation and escape rules
+            "SET GLOBAL pg_experimental_filter_pushdown = false",
+            # one connection per lane, and none kept longer than a firewall remembers it
+            "SET GLOBAL pg_pool_max_connections = 1",
+            f"CREATE OR REPLACE TEMPORARY SECRET {{alias}} (TYPE postgres, {given})",
+            "ATTACH '' AS {alias} (TYPE postgres, SECRET {alias}, READ_ONLY)",
+        ]
+        for lane in range(1, self.lanes):
+            name = quote(lane_name(self.name, lane))
+            statements.append(f"ATTACH '' AS {name} (TYPE postgres, SECRET {{alias}}, READ_ONLY)")
+        return NativeSetup(extensions=("postgres_scanner",), statements=tuple(statements))
+
+    def snapshot(self) -> PostgresSnapshot:
+        """A view for one query; it connects on first use."""
+        return PostgresSnapshot(self)
+
+    @property
+    def reader_alias(self) -> str:
+        """The database alias of this source in the reader instance."""
+        return READER_ALIAS
+
+    def reader_cursor(self) -> duckdb.DuckDBPyConnection:
+        """A fresh connection of the private DuckDB instance that streams are read with.
+
+        Raises DuckDB's errors when the source cannot be attached.
+        """
+        with self._lock:
+            if self._reader is None:
+                self._reader = self._open_reader()
+            return self._reader.cursor()
+
+    def _open_reader(self) -> duckdb.DuckDBPyConnection:
+        import duckdb
+
+        reader = duckdb.connect(
+            ":memory:",
+            config={
+                "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false",
+            },
+        )
+        try:
+            reader.execute(f"LOAD {sql_string(extension_path('postgres_scanner'))}")
+            reader.execute("SET GLOBAL TimeZone = 'UTC'")
+            for statement in self.native_setup().statements:
+                if "lane:" in statement:
+                    continue  # a stream has a connection of its own from the first lane's pool
+                statement = statement.replace("{alias}", quote(READER_ALIAS))
+                reader.execute(statement.replace("{instance}", self._reader_name))
+            reader.execute("SET enable_external_access = false")
+            reader.execute("SET lock_configuration = true")
+        except BaseException:
+            reader.close()
+            raise
+        return reader
+
+    # --- cancelling and errors -------------------------------------------------------------------
+
+    def cancel_native(self, instance: str) -> None:
+        """Cancel every statement of the engine instance with that name."""
+        with side_connection(self.settings, self.name, "dovetail-cancel") as connection:
+            connection.execute(
+                "SELECT pg_cancel_backend(pid) FROM pg_stat_activity "
+                "WHERE application_name IN (%s, %s) AND pid <> pg_backend_pid()",
+                (instance, f"dovetail-{instance}"),
+            )
+
+    def cancel_backends(self, pids: list[int]) -> None:
+        """Cancel what these backends of our own reader are running."""
+        with side_connection(self.settings, self.name, "dovetail-cancel") as connection:
+            connection.execute(
+                "SELECT pg_cancel_backend(pid) FROM pg_stat_activity "
+                "WHERE pid = ANY (%s) AND application_name = %s",
+                (pids, self._reader_name),
+            )
+
+    def translate_error(self, error: BaseException) -> Exception | None:
+        """Our error for one of DuckDB's, libpq's or psycopg's; None if it is not PostgreSQL's."""
+        if isinstance(error, DovetailError):
+            return error
+        text = str(error)
+        with self._lock:
+            for raised in self._raised:  # one of ours that came back through Arrow as text
+                if raised.message in text:
+                    return raised
+        if not is_ours(error):
+            return None
+        return self._translated(error)
+
+    def raised(self, error: BaseException) -> DovetailError:
+        """Translate an error of a stream and remember it: through Arrow only its text travels."""
+        found = error if isinstance(error, DovetailError) else self._translated(error)
+        with self._lock:
+            self._raised.append(found)
+        return found
+
+    def _translated(self, error: BaseException) -> DovetailError:
+        found = source_error(error, self.name, address(self.settings))
+        if isinstance(found, AuthenticationError) and self.settings.password is not None:
+            self.settings.password.forget()
+        return found
+
+    # --- checks ----------------------------------------------------------------------------------
+
+    def check(self) -> Health:
+        """Connect, look at version, TLS and rights, and time a small read."""
+        try:
+            return self._check()
+        except AuthenticationError as error:
+            return Health(reachable=True, authenticated=False, problem=str(error))
+        except DovetailError as error:
+            return Health(reachable=False, authenticated=False, problem=str(error))
+
+    def _check(self) -> Health:
+        with read_transaction(self.settings, self.name, "dovetail-check") as cursor:
+            begin = time.perf_counter()
+            row = cursor.execute(
+                "SELECT current_setting('server_version'), extract(epoch FROM clock_timestamp()), "
+                "current_setting('default_transaction_read_only') = 'on', pg_is_in_recovery(), "
+                "r.rolsuper, (SELECT s.ssl FROM pg_stat_ssl s WHERE s.pid = pg_backend_pid()) "
+                "FROM pg_roles r WHERE r.rolname = current_user"
+            ).fetchone()
+            round_trip = time.perf_counter() - begin
+            now = time.time()
+            assert row is not None
+            version, server_time, read_only, standby, superuser, tls = row
+            may_write = cursor.execute(
+                "SELECT n.nspname || '.' || c.relname FROM pg_class c "
+                "JOIN pg_namespace n ON n.oid = c.relnamespace "
+                "WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' "
+                "AND n.nspname <> 'information_schema' "
+                "AND has_schema_privilege(n.oid, 'USAGE') "
+                "AND has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE') LIMIT 1"
+            ).fetchone()
+            begin = time.perf_counter()
+            received = 0
+            with cursor.copy(
+                f"COPY (SELECT repeat('x', 100) FROM generate_series(1, {_PROBE_ROWS})) TO STDOUT"
+            ) as copy:
+                for data in copy:
+                    received += len(data)
+            spent = time.perf_counter() - begin
+        notes = []
+        if superuser:
+            notes.append("the role is a superuser; a role that may only SELECT is safer")
+        elif may_write is not None and not read_only:
+            notes.append(
+                f"the role may write (for example to {may_write[0]}); Dovetail only ever opens "
+                f"read-only transactions, a role that may only SELECT is safer still"
+            )
+        if standby:
+            notes.append("a standby: long queries may be cancelled by replication")
+        if not tls and not self.settings.host.startswith("/"):
+            notes.append("the connection is not encrypted")
+        return Health(
+            reachable=True,
+            authenticated=True,
+            version=f"PostgreSQL {version}",
+            read_only=bool(read_only or standby or (may_write is None and not superuser)),
+            tls=bool(tls),
+            round_trip=round_trip,
+            throughput=received / spent if spent > 0 else None,
+            clock_skew=float(server_time) - (now - round_trip / 2),
+            notes=tuple(notes),
+        )
+
+    @contextlib.contextmanager
+    def _side_cursor(self) -> Iterator[psycopg.Cursor[Any]]:
+        """A cursor of the one side connection that is kept open; reopened when it was lost."""
+        with read_transaction(self.settings, self.name, "dovetail-side") as cursor:
+            yield cursor
+
+    def close(self) -> None:
+        """Close the reader instance and with it its connections."""
+        with self._lock:
+            reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()

@@ -1,0 +1,313 @@
+"""One query's consistent view of one PostgreSQL database.
+
+**Lanes.** The engine attaches the database several times; each attachment, a *lane*, is one
+server connection. Within one engine statement DuckDB streams from a lane that is scanned once and
+reads everything into memory first from a lane that is scanned more often. So fragments are spread
+over the lanes, and a scan of a large table is split by page ranges over two of them. The first
+lane's transaction exports its snapshot and the others import it: all see the same state.
+
+**Streams.** The same scanner in a DuckDB instance of our own, one connection and one imported
+snapshot per fragment, read as Arrow. Measured over loopback (6 M rows × 9 columns) this is more
+than twice as fast as ADBC, and the values are the native road's by construction.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dovetail.connectors.base import (
+    FragmentRequest,
+    NativeRelation,
+    Snapshot,
+    Stream,
+    quote,
+    sql_string,
+)
+from dovetail.connectors.postgres_connect import pin_statement
+from dovetail.connectors.postgres_fragment import Fragment
+from dovetail.errors import InternalError
+from dovetail.types import Type
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+    from dovetail.connectors.postgres import PostgresConnector
+
+_SPLIT_PAGES = 2000  # 16 MB: below, a second connection costs more than it saves
+_SMALL_ROWS = 20_000  # read into memory without a second thought
+_BATCH_ROWS = 65_536
+
+# What Arrow cannot carry exactly goes through it as text: it has no time with an offset, its
+# intervals are nanoseconds, and DuckDB writes a HUGEINT into it as a double.
+_TEXT_IN_ARROW = {"timetz", "interval", "uuid", "json", "bit", "enum", "other"}
+
+
+def _alias(lane: int, source: str, alias: str) -> str:
+    return alias if lane == 0 else lane_name(source, lane)
+
+
+def lane_name(source: str, lane: int) -> str:
+    """The database alias of lane 1, 2, …; lane 0 has the alias that the engine chose."""
+    return f"lane:{source}:{lane}"
+
+
+class PostgresSnapshot(Snapshot):
+    """See the module's text. Connects on first use."""
+
+    def __init__(self, connector: PostgresConnector) -> None:
+        self._connector = connector
+        self._lock = threading.RLock()
+        self._scans = [0] * connector.lanes  # per lane, how many scans the query has there
+        self._assigned: dict[str, list[int]] = {}  # rendered SQL → its lanes, by plan_native
+        self._begun: set[int] | None = None  # the lanes whose transactions are open
+        self._streams_expected = False
+        self._exported: str | None = None
+        self._cursors: list[duckdb.DuckDBPyConnection] = []
+        self._pids: list[int] = []
+        self._ended = False
+
+    # --- native ----------------------------------------------------------------------------------
+
+    def plan_native(self, requests: Sequence[FragmentRequest]) -> None:
+        """Spread the query's fragments over the lanes, largest first. Optional; before `native`."""
+        fragments = [(self._rows(request), request) for request in requests]
+        large = [(rows, r) for rows, r in fragments if rows is None or rows > _SMALL_ROWS]
+        large.sort(key=lambda pair: -(pair[0] if pair[0] is not None else float("inf")))
+        with self._lock:
+            loads = [0] * len(self._scans)
+            small_too = len(large) < len(fragments)
+            # small fragments share lane 0, which then is no lane for streaming
+            free = list(range(1 if small_too and len(loads) > 1 else 0, len(loads)))
+            spare = len(free) - len(large)
+            for _, request in large:
+                lane = min(free, key=lambda n: loads[n])
+                lanes = [lane]
+                loads[lane] += 1
+                if spare > 0 and self._splittable(request):
+                    lanes.append(min(free, key=lambda n: loads[n]))
+                    loads[lanes[-1]] += 1
+                    spare -= 1
+                self._assigned[self._key(request)] = lanes
+            for rows, request in fragments:
+                if rows is not None and rows <= _SMALL_ROWS:
+                    self._assigned[self._key(request)] = [0]
+
+    def native(self, request: FragmentRequest, alias: str) -> NativeRelation | None:
+        """``postgres_query`` on one lane, or page ranges of a large table on several."""
+        fragment = self._connector.fragment(request)
+        lanes = self._lanes_for(request)
+        parts = []
+        for number, lane in enumerate(lanes):
+            sql = fragment.sql
+            if len(lanes) > 1:
+                sql += _page_range(number, len(lanes), _pages(request))
+            parts.append(_relation(fragment, _alias(lane, self._connector.name, alias), sql))
+        return NativeRelation(f"({' UNION ALL '.join(parts)})", fragment.sql)
+
+    def _key(self, request: FragmentRequest) -> str:
+        return self._connector.fragment(request).sql
+
+    def _rows(self, request: FragmentRequest) -> float | None:
+        scan = request.scan or request.filtered_scan
+        if scan is not None:
+            return scan.table.row_estimate
+        estimate = self._connector.estimated(request)
+        return estimate.rows if estimate is not None else None
+
+    def _splittable(self, request: FragmentRequest) -> bool:
+        return (
+            request.scan is not None
+            and bool(request.scan.table.details.get("page_ranges"))
+            and _pages(request) >= _SPLIT_PAGES
+        )
+
+    def _lanes_for(self, request: FragmentRequest) -> list[int]:
+        with self._lock:
+            allowed = sorted(self._begun) if self._begun is not None else range(len(self._scans))
+            lanes = self._assigned.get(self._key(request))
+            if lanes is None or not set(lanes) <= set(allowed):
+                by_load = sorted(allowed, key=lambda n: self._scans[n])
+                rows = self._rows(request)
+                if rows is not None and rows <= _SMALL_ROWS:
+                    lanes = [0]
+                else:
+                    lanes = by_load[:1]
+                    # one lane stays free for the fragments that are yet to come
+                    idle = [n for n in by_load if self._scans[n] == 0]
+                    if self._splittable(request) and len(idle) > 1:
+                        lanes = idle[: 2 if (os.cpu_count() or 1) < 4 else 3]
+            for lane in lanes:
+                self._scans[lane] += 1
+            return lanes
+
+    def begin_native(self, execute: Callable[[str], list[tuple[Any, ...]]], alias: str) -> None:
+        """Open the transactions of the lanes in use (all, if `native` was not called before)."""
+        with self._lock:
+            used = {lane for lane, count in enumerate(self._scans) if count}
+            used = (used | {0}) if used else set(range(len(self._scans)))
+            self._begun = used
+            name = self._connector.name
+            for lane in sorted(used):
+                target = _alias(lane, name, alias)
+                statement = pin_statement()
+                if self._exported is not None:
+                    statement = f"SET TRANSACTION SNAPSHOT '{self._exported}'; {statement}"
+                execute(f"CALL postgres_execute({sql_string(target)}, {sql_string(statement)})")
+                if self._exported is None and (len(used) > 1 or self._streams_expected):
+                    self._exported = _export(execute, target)
+
+    # --- streams ---------------------------------------------------------------------------------
+
+    def prepare(self, requests: list[FragmentRequest]) -> None:
+        """Note that streams will want to share the native lanes' snapshot."""
+        self._streams_expected = bool(requests)
+
+    def read(self, request: FragmentRequest) -> Stream:
+        """Read a fragment as Arrow over a connection of its own, under the shared snapshot."""
+        import pyarrow as pa
+
+        fragment = self._connector.fragment(request)
+        with self._lock:
+            if self._ended:
+                raise InternalError("a fragment was read from a closed snapshot")
+            if self._begun is not None and self._exported is None:
+                raise InternalError("a stream fragment was not announced with prepare()")
+        try:
+            cursor = self._open_cursor()
+            reader = cursor.execute(_arrow_query(fragment, request)).to_arrow_reader(_BATCH_ROWS)
+        except Exception as error:
+            raise self._connector.raised(error) from None
+        decode = tuple(
+            f"CAST({{0}} AS {column.type})" if _in_arrow(column.type) != column.type.text else None
+            for column in request.columns
+        )
+        translated = pa.RecordBatchReader.from_batches(reader.schema, self._batches(reader))
+        return Stream(translated, decode)
+
+    def _batches(self, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+        while True:
+            try:
+                batch = reader.read_next_batch()
+            except StopIteration:
+                return
+            except Exception as error:
+                raise self._connector.raised(error) from None
+            yield batch
+
+    def _open_cursor(self) -> duckdb.DuckDBPyConnection:
+        """A connection of the reader instance, in a transaction with the shared snapshot."""
+        cursor = self._connector.reader_cursor()
+        alias = self._connector.reader_alias
+
+        def execute(sql: str) -> list[tuple[Any, ...]]:
+            return cursor.execute(sql).fetchall()
+
+        try:
+            cursor.execute("BEGIN")
+            with self._lock:
+                statement = pin_statement()
+                if self._exported is not None:
+                    statement = f"SET TRANSACTION SNAPSHOT '{self._exported}'; {statement}"
+                execute(f"CALL postgres_execute({sql_string(alias)}, {sql_string(statement)})")
+                if self._exported is None:
+                    self._exported = _export(execute, alias)
+            pid = execute(
+                f"SELECT pid FROM postgres_query({sql_string(alias)}, "
+                f"'SELECT pg_backend_pid() AS pid')"
+            )[0][0]
+        except BaseException:
+            cursor.close()
+            raise
+        with self._lock:
+            self._cursors.append(cursor)
+            self._pids.append(pid)
+            ended = self._ended
+        if ended:
+            self.close()
+            raise InternalError("a fragment was read from a closed snapshot")
+        return cursor
+
+    # --- the end ---------------------------------------------------------------------------------
+
+    def cancel(self) -> None:
+        """Cancel the streams' statements at the server, then stop reading them."""
+        with self._lock:
+            pids, cursors = list(self._pids), list(self._cursors)
+        if pids:
+            with contextlib.suppress(Exception):
+                self._connector.cancel_backends(pids)
+        for cursor in cursors:
+            with contextlib.suppress(Exception):
+                cursor.interrupt()
+
+    def close(self) -> None:
+        """End the streams' transactions; statements that still run are cancelled first."""
+        with self._lock:
+            self._ended = True
+            cursors, self._cursors = self._cursors, []
+            pids, self._pids = self._pids, []
+        if pids:
+            with contextlib.suppress(Exception):
+                self._connector.cancel_backends(pids)
+        for cursor in cursors:
+            with contextlib.suppress(Exception):
+                cursor.interrupt()
+            with contextlib.suppress(Exception):
+                cursor.execute("ROLLBACK")
+            with contextlib.suppress(Exception):
+                cursor.close()
+
+
+def _export(execute: Callable[[str], list[tuple[Any, ...]]], alias: str) -> str:
+    rows = execute(
+        f"SELECT s FROM postgres_query({sql_string(alias)}, 'SELECT pg_export_snapshot() AS s')"
+    )
+    return str(rows[0][0])
+
+
+def _relation(fragment: Fragment, alias: str, sql: str) -> str:
+    select = ", ".join(fragment.select) or "*"
+    return f"SELECT {select} FROM postgres_query({sql_string(alias)}, {sql_string(sql)})"
+
+
+def _arrow_query(fragment: Fragment, request: FragmentRequest) -> str:
+    """The fragment in the reader instance, with what Arrow cannot carry as text."""
+    carried = ", ".join(
+        f"CAST({quote(c.name)} AS {_in_arrow(c.type)}) AS {quote(c.name)}" for c in request.columns
+    )
+    inner = _relation(fragment, READER_ALIAS, fragment.sql)
+    return f"SELECT {carried or '*'} FROM ({inner})"
+
+
+READER_ALIAS = "source"
+
+
+def _in_arrow(kind: Type) -> str:
+    """The type as which values of ``kind`` go through Arrow."""
+    if kind.family == "list":
+        return f"{_in_arrow(Type(kind.text[:-2]))}[]"
+    if kind.family in _TEXT_IN_ARROW or kind.text in ("HUGEINT", "UHUGEINT"):
+        return "VARCHAR"
+    return kind.text
+
+
+def _pages(request: FragmentRequest) -> int:
+    assert request.scan is not None
+    pages = request.scan.table.details.get("pages")
+    return pages if isinstance(pages, int) else 0
+
+
+def _page_range(number: int, count: int, pages: int) -> str:
+    """A WHERE clause for one of ``count`` ranges; the last is open, as the table may have grown."""
+    low, high = pages * number // count, pages * (number + 1) // count
+    conditions = []
+    if number:
+        conditions.append(f"ctid >= '({low},0)'::tid")
+    if number < count - 1:
+        conditions.append(f"ctid < '({high},0)'::tid")
+    return f" WHERE {' AND '.join(conditions)}"
