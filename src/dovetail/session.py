@@ -1,0 +1,351 @@
+"""The front door: a configured set of sources, an engine and limits.
+
+The life of a query, stage by stage (``Session.sql``):
+
+1. **judge** (:meth:`dovetail.engines.reference.DuckDBReference.judge`): DuckDB's own parser says
+   whether the text is one SELECT that may run, and which tables it names.
+2. **resolve** (:meth:`dovetail.catalog.catalogs.Catalogs.find`): every table is found in the
+   catalog of its source.
+3. **describe** (:meth:`~dovetail.engines.reference.DuckDBReference.describe`): DuckDB binds the
+   text over empty tables of the declared types; from here on names and types are known good.
+4. **bind** (:class:`dovetail.language.sql.bind.Binder`): the text becomes a plan. What the plan
+   does not model takes the fallback road: DuckDB runs the text itself over pruned scans.
+5. **optimize** (:func:`dovetail.optimize.optimizer.optimize`): the rules rewrite the plan.
+6. **federate** (:func:`dovetail.optimize.federate.federate`): the plan is cut into fragments.
+7. **run** (:class:`dovetail.execution.run.Run`): fragments are read in parallel from one snapshot
+   per source, the engine runs the residual plan, rows stream out with a profile.
+"""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+import threading
+import time
+import uuid
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dovetail.catalog.catalogs import Catalogs
+from dovetail.catalog.model import TableInfo
+from dovetail.connectors.base import Connector, Health
+from dovetail.engines.duckdb import DuckDBEngine, EngineLimits
+from dovetail.engines.reference import DuckDBReference
+from dovetail.errors import StaleCatalogError, UsageError
+from dovetail.execution.profile import Profile
+from dovetail.execution.result import Result
+from dovetail.execution.run import Run, RunLimits
+from dovetail.planning import Planned, Planner
+
+if TYPE_CHECKING:
+    from dovetail.config import Config
+    from dovetail.explanation import Explanation
+
+Progress = Callable[[Profile], None]
+
+
+@dataclass(frozen=True)
+class SourceStatus:
+    """A configured source as listings show it; ``address`` holds no secret."""
+
+    name: str
+    kind: str
+    address: str
+    state: str = "not checked"
+
+
+@dataclass(frozen=True)
+class ColumnDescription:
+    """One column of a table or query as ``describe`` shows it."""
+
+    column: str
+    type: str
+    nullable: bool
+    key: str = ""
+    comment: str = ""
+
+
+class Session:
+    """One configured set of sources. Thread-safe; close it, or use it in a ``with`` block."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        allowed_directories: Sequence[str | Path] = (),
+        stdin: str | Path | None = None,
+        data: Mapping[str, str | Path] | None = None,
+    ) -> None:
+        """``allowed_directories`` are where bare ``'path'`` tables may lie (besides the
+        configuration's); ``stdin`` is a file with what the table ``stdin`` holds; ``data`` gives
+        further files names.
+        """
+        from dovetail.connectors.extensions import extension_path
+        from dovetail.connectors.registry import open_connector
+
+        self.config = config
+        self._temporary = tempfile.mkdtemp(prefix="dovetail-")
+        self._cleanup = weakref.finalize(self, shutil.rmtree, self._temporary, True)
+        atexit.register(self._cleanup)
+        options = {"spool_directory": self._temporary}
+        self._connectors: dict[str, Connector] = {
+            name: open_connector(name, settings, options)
+            for name, settings in config.sources.items()
+        }
+        limits = config.limits
+        self._engine = DuckDBEngine(
+            EngineLimits(
+                limits.memory,
+                limits.threads,
+                str(limits.temp_directory or self._temporary),
+                limits.temp_space,
+            ),
+            extension_path,
+        )
+        self._catalogs = Catalogs({n: c.catalog for n, c in self._connectors.items()})
+        self._reference: DuckDBReference | None = None
+        self._planner: Planner | None = None
+        self._lock = threading.Lock()
+        self._running: weakref.WeakSet[Run] = weakref.WeakSet()
+        self._directories = tuple(
+            Path(d).resolve() for d in (*config.allowed_directories, *allowed_directories)
+        )
+        self._stdin = None if stdin is None else Path(stdin)
+        self._data = {name: Path(path) for name, path in (data or {}).items()}
+        self._closed = False
+
+    @staticmethod
+    def open(config: str | Path | Mapping[str, Any] | None = None, **overrides: Any) -> Session:
+        """A session from a configuration file, a dict of the same shape, or nothing at all."""
+        from dovetail.config import Config
+        from dovetail.config_load import load
+
+        limits = overrides.pop("limits", None)
+        profile = overrides.pop("profile", None)
+        if config is None:
+            loaded = Config()
+        elif isinstance(config, Config):
+            loaded = config
+        else:
+            loaded = load(config, profile=profile)
+        if limits:
+            changed = loaded.limits.model_copy(update=dict(limits))
+            loaded = loaded.model_copy(update={"limits": changed})
+        return Session(loaded, **overrides)
+
+    # -- queries --------------------------------------------------------------------------------
+
+    def sql(
+        self,
+        text: str,
+        params: Mapping[str, Any] | Sequence[Any] | None = None,
+        *,
+        dialect: str = "duckdb",
+        limit: int | None = None,
+        timeout: float | None = None,
+        rules: bool = True,
+        on_progress: Progress | None = None,
+    ) -> Result:
+        """Run one query and return its rows as a stream.
+
+        ``limit`` cuts the result after so many rows and is put on the plan, so fewer rows leave
+        the sources. ``timeout`` in seconds overrides the configured one. ``rules`` False runs
+        without any pushdown. ``on_progress`` is called with the profile, from any thread.
+
+        Raises:
+            DovetailError: see :mod:`dovetail.errors`.
+        """
+        for attempt in (1, 2):
+            started = time.perf_counter()
+            planned = self._plan(text, params, dialect, limit, rules)
+            profile = Profile(planning_milliseconds=(time.perf_counter() - started) * 1e3)
+            profile.road, profile.fallback_reason = planned.road, planned.reason
+            try:
+                return self._run(planned, profile, timeout, on_progress)
+            except StaleCatalogError as error:
+                # The source changed since its catalog was read: read it again, once.
+                if attempt == 2:
+                    raise
+                self._catalogs.refresh(error.source)
+        raise AssertionError
+
+    def explain(
+        self,
+        text: str,
+        params: Mapping[str, Any] | Sequence[Any] | None = None,
+        *,
+        analyze: bool = False,
+        dialect: str = "duckdb",
+        rules: bool = True,
+    ) -> Explanation:
+        """The plan of a query; with ``analyze`` the query runs and the profile is added."""
+        from dovetail.explanation import Explanation
+
+        started = time.perf_counter()
+        planned = self._plan(text, params, dialect, None, rules)
+        planning = (time.perf_counter() - started) * 1e3
+        sent = {
+            piece.number: self._connectors_of(planned)[piece.source].render(piece.request)
+            for piece in planned.work.pieces
+        }
+        profile = None
+        if analyze:
+            with self.sql(text, params, dialect=dialect, rules=rules) as result:
+                for _ in result.batches():
+                    pass
+                profile = result.profile
+        return Explanation(planned, sent, planning, profile)
+
+    def _plan(
+        self,
+        text: str,
+        params: Mapping[str, Any] | Sequence[Any] | None,
+        dialect: str,
+        limit: int | None,
+        rules: bool,
+    ) -> Planned:
+        return self._open_planner().plan(text, params, dialect=dialect, limit=limit, rules=rules)
+
+    def _open_planner(self) -> Planner:
+        with self._lock:
+            if self._closed:
+                raise UsageError("the session is closed")
+            if self._planner is None:
+                self._reference = DuckDBReference()
+                self._planner = Planner(
+                    self._reference,
+                    self._catalogs,
+                    self._connectors,
+                    directories=self._directories,
+                    stdin=self._stdin,
+                    data=self._data,
+                    spool_directory=self._temporary,
+                )
+            return self._planner
+
+    def _connectors_of(self, planned: Planned) -> Mapping[str, Connector]:
+        return {**self._connectors, **planned.connectors}
+
+    def _run(
+        self,
+        planned: Planned,
+        profile: Profile,
+        timeout: float | None,
+        on_progress: Progress | None,
+    ) -> Result:
+        limits = self.config.limits
+        run = Run(
+            self._engine,
+            self._connectors_of(planned),
+            planned.work,
+            RunLimits(
+                timeout if timeout is not None else limits.timeout,
+                limits.max_rows,
+                limits.max_bytes_moved,
+            ),
+            profile,
+            on_progress,
+        )
+        self._running.add(run)
+        return run.start()
+
+    # -- looking around -------------------------------------------------------------------------
+
+    def sources(self) -> list[SourceStatus]:
+        """The configured sources, without connecting."""
+        return [
+            SourceStatus(name, settings.kind, _address(settings))
+            for name, settings in self.config.sources.items()
+        ]
+
+    def check(self, source: str) -> Health:
+        """Look at one source now."""
+        name = self._catalogs.source_name(source)
+        if name is None:
+            self._catalogs.get(source)  # raises, with near names
+        assert name is not None
+        return self._connectors[name].check()
+
+    def tables(self, source: str | None = None, pattern: str | None = None) -> list[TableInfo]:
+        """Tables of one source or of all; ``pattern`` is a glob over ``source.schema.table``."""
+        from fnmatch import fnmatchcase
+
+        catalogs = [self._catalogs.get(source)] if source is not None else self._catalogs.all()
+        found = [table for catalog in catalogs for table in catalog.tables]
+        if pattern is None:
+            return found
+        wanted = pattern.lower()
+        return [
+            t
+            for t in found
+            if any(
+                fnmatchcase(name.lower(), wanted)
+                for name in (t.qualified_name, f"{t.source}.{t.name}", t.name)
+            )
+        ]
+
+    def describe(self, name_or_sql: str) -> list[ColumnDescription]:
+        """Columns of a table, a file (a quoted path) or a query."""
+        table = self._open_planner().table_named(name_or_sql)
+        if table is not None:
+            return [
+                ColumnDescription(
+                    column.name,
+                    column.type.text,
+                    column.nullable,
+                    "primary" if column.name in table.primary_key else "",
+                    column.comment,
+                )
+                for column in table.columns
+            ]
+        planned = self._plan(name_or_sql, None, "duckdb", None, True)
+        return [ColumnDescription(name, type_, True) for name, type_ in planned.columns]
+
+    def refresh(self, source: str | None = None) -> None:
+        """Read the catalog of one source, or of all, anew on next use."""
+        self._catalogs.refresh(source)
+
+    # -- end ------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Cancel what runs, close connections, remove temporary files. Idempotent."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        for run in list(self._running):
+            run.close()
+        self._engine.close()
+        for connector in self._connectors.values():
+            connector.close()
+        if self._planner is not None:
+            self._planner.close()
+        if self._reference is not None:
+            self._reference.close()
+        self._cleanup()
+        atexit.unregister(self._cleanup)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def new_tag() -> str:
+    """A name for one query, unique over processes: sources are told it in a comment."""
+    return f"dovetail-{uuid.uuid4().hex[:16]}"
+
+
+def _address(settings: Any) -> str:
+    """Where a source is, for people: no user, no secret."""
+    path = getattr(settings, "path", None)
+    if path is not None:
+        return str(path)
+    socket = getattr(settings, "socket", None)
+    place = str(socket) if socket is not None else f"{settings.host}:{settings.port}"
+    return f"{place}/{settings.database}" if settings.database else place
