@@ -17,10 +17,18 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
-from dovetail.connectors.base import quote, sql_string
+from dovetail.connectors.base import quote
+from dovetail.engines.constants import (
+    EXACT_AS_TEXT,
+    expressions_of,
+    functions_of_constant,
+    is_quick,
+    literal_of,
+    probe,
+)
+from dovetail.engines.scans import SHADOW, Columns, TableKey, scans_of, shadow_key
 from dovetail.errors import BindError, DovetailError, InternalError, UnknownNameError
 from dovetail.language.sql import judge_functions
-from dovetail.language.sql.aggregates import AGGREGATES
 from dovetail.language.sql.errors import (
     Names,
     byte_location,
@@ -33,29 +41,13 @@ from dovetail.language.sql.judge import Judged, judge
 from dovetail.language.sql.meaning import same_meaning
 from dovetail.types import Type, parse_type
 
-TableKey = tuple[str, str, str]
-"""``(catalog, schema, name)`` of a table as the query writes it; parts not written are empty."""
-
-Columns = Sequence[tuple[str, str]]
-"""The columns of a table as ``(name, type text)``."""
-
-_SHADOW: Final = "dovetail_shadow"
 _DESCRIBE: Final = "DESCRIBE "
 _CACHE_SIZE: Final = 4096
 _FOLD_SECONDS: Final = 0.5
 _FOLD_LENGTH: Final = 10_000
 _MEMORY: Final = "256MB"
 _KEPT_OPTIMIZERS: Final = frozenset(("unused_columns", "cte_inlining"))
-_NOT_FOLDED: Final = (
-    judge_functions.VOLATILE | judge_functions.GROWING | AGGREGATES | frozenset(("unnest",))
-)
-_FOLDED_NODES: Final = judge_functions.names(
-    "BETWEEN CASE CAST COLLATE COMPARISON CONJUNCTION CONSTANT FUNCTION OPERATOR"
-)
-# Text of these types, cast back, is known to give the same value; others are checked.
-_EXACT_AS_TEXT: Final = frozenset(("boolean", "integer", "decimal", "text"))
 _UNTYPED: Final = re.compile(r"null|\[\s*\]|_value\s*\(\s*\)|_pack\s*\(\s*\)", re.IGNORECASE)
-_NAME_PART: Final = re.compile(r'"((?:[^"]|"")*)"|([^.]+)')
 
 _T = TypeVar("_T")
 
@@ -66,6 +58,14 @@ class _Cache:
     def __init__(self, size: int = _CACHE_SIZE) -> None:
         self._size = size
         self._items: OrderedDict[Any, Any] = OrderedDict()
+
+    def holds(self, key: Any) -> bool:
+        """Whether :meth:`get` would answer without making a value."""
+        return key in self._items
+
+    def put(self, key: Any, value: Any) -> None:
+        """Keep a value that was made elsewhere."""
+        self.get(key, lambda: value)
 
     def get(self, key: Any, make: Callable[[], _T]) -> _T:
         """The value of ``key``, made on the first call. Errors are not kept."""
@@ -107,8 +107,8 @@ class DuckDBReference:
         run(f"SET disabled_optimizers = '{','.join(sorted(optimizers - _KEPT_OPTIMIZERS))}'")
         run("SET TimeZone = 'UTC'")
         # A name of our own for the default database, so that a source may be called "memory".
-        run(f"ATTACH ':memory:' AS {_SHADOW}")
-        run(f"USE {_SHADOW}")
+        run(f"ATTACH ':memory:' AS {SHADOW}")
+        run(f"USE {SHADOW}")
         run("DETACH memory")
         run("SET lock_configuration = true")
         self._cache = _Cache()
@@ -189,22 +189,49 @@ class DuckDBReference:
         afresh at every call; all others are cached.
         """
         with self._lock:
+            self._learn(expressions)
             return [self._evaluate(text) for text in expressions]
 
+    def _learn(self, expressions: Sequence[str]) -> None:
+        """Fill the cache for several expressions with one statement each way."""
+        new = [t for t in dict.fromkeys(expressions) if not self._cache.holds(("fold", t))]
+        nodes = self._items(new) if len(new) > 1 else None
+        for text, node in zip(new, nodes or (), strict=False):
+            self._cache.put(("fold", text), functions_of_constant(node))
+        quick = [
+            text
+            for text in dict.fromkeys(expressions)
+            if not self._cache.holds(("value", text))
+            and self._cache.holds(("fold", text))
+            and is_quick(self._cache.get(("fold", text), frozenset))
+        ]
+        if len(quick) < 2:
+            return
+        row = self._bounded("SELECT " + ", ".join(map(probe, quick)), False)
+        if row is not None:
+            for i, text in enumerate(quick):
+                value = self._checked(text, parse_type(row[2 * i]), row[2 * i + 1], True)
+                self._cache.put(("value", text), value)
+
     def _evaluate(self, text: str) -> tuple[Type, str] | None:
-        functions = self._cache.get(("fold", text), lambda: self._foldable(text))
+        functions = self._cache.get(("fold", text), lambda: self._functions(text))
         if functions is None:
             return None
         if functions & judge_functions.CONSTANT_PER_QUERY:
-            return self._fold(text, check=False)  # a second look would see a later time
-        return self._cache.get(("value", text), lambda: self._fold(text))
+            return self._fold(text, functions, check=False)  # a second look would see a later time
+        return self._cache.get(("value", text), lambda: self._fold(text, functions))
 
-    def _foldable(self, text: str) -> frozenset[str] | None:
+    def _functions(self, text: str) -> frozenset[str] | None:
         """The functions of a constant expression, or None when it may not be folded."""
-        if len(text) > _FOLD_LENGTH or "\0" in text:
+        items = self._items([text])
+        return functions_of_constant(items[0]) if items else None
+
+    def _items(self, expressions: Sequence[str]) -> list[dict[str, Any]] | None:
+        """DuckDB's tree of each expression, or None unless each is exactly one expression."""
+        if any(len(text) > _FOLD_LENGTH or "\0" in text for text in expressions):
             return None
         row = self._connection.execute(
-            "SELECT json_serialize_sql(?::VARCHAR)", [f"SELECT {text}"]
+            "SELECT json_serialize_sql(?::VARCHAR)", [f"SELECT {', '.join(expressions)}"]
         ).fetchone()
         try:
             tree: dict[str, Any] = json.loads(row[0] if row else "{}")
@@ -220,52 +247,46 @@ class DuckDBReference:
         plain: tuple[Any, ...] = ("STANDARD_HANDLING", {"map": []})
         if any(value and value not in plain for value in others.values()):
             return None
-        if len(node["select_list"]) != 1:
-            return None
-        functions = set()
-        for part in _expressions(node["select_list"]):
-            if part["class"] not in _FOLDED_NODES:
-                return None
-            if part["class"] == "FUNCTION":
-                name = part["function_name"].lower()
-                unary = len(part.get("children") or ()) == 1
-                if name not in judge_functions.ALLOWED or name in _NOT_FOLDED:
-                    return None
-                if unary and name in judge_functions.CONSTANT_PER_QUERY_UNARY:
-                    return None
-                functions.add(name)
-        return frozenset(functions)
+        items: list[dict[str, Any]] = node["select_list"]
+        return items if len(items) == len(expressions) else None
 
-    def _fold(self, text: str, check: bool = True) -> tuple[Type, str] | None:
-        row = self._bounded(f"SELECT typeof({text}), CAST({text} AS VARCHAR)")
-        if row is None:
-            return None
-        type_, value = parse_type(row[0]), row[1]
+    def _fold(
+        self, text: str, functions: frozenset[str], check: bool = True
+    ) -> tuple[Type, str] | None:
+        row = self._bounded(f"SELECT {probe(text)}", not is_quick(functions))
+        return None if row is None else self._checked(text, parse_type(row[0]), row[1], check)
+
+    def _checked(
+        self, text: str, type_: Type, value: str | None, check: bool
+    ) -> tuple[Type, str] | None:
+        """The value as a literal, if the literal gives exactly that value back."""
         if type_.family == "null":
             return type_, "NULL"
         if value is None:
             return type_, f"CAST(NULL AS {type_})"
         if len(value) > _FOLD_LENGTH or "\0" in value:
             return None
-        literal = _literal(type_, value)
-        if not check or type_.family in _EXACT_AS_TEXT:
+        literal = literal_of(type_, value)
+        if not check or type_.family in EXACT_AS_TEXT:
             return type_, literal
         same = self._bounded(
             f"SELECT typeof({literal}) = typeof({text}) AND {literal} IS NOT DISTINCT FROM ({text})"
         )
         return (type_, literal) if same is not None and same[0] is True else None
 
-    def _bounded(self, sql: str) -> tuple[Any, ...] | None:
+    def _bounded(self, sql: str, timed: bool = True) -> tuple[Any, ...] | None:
         """The one row of a statement, or None when it fails or takes too long."""
-        timer = threading.Timer(_FOLD_SECONDS, self._connection.interrupt)
-        timer.daemon = True
-        timer.start()
+        timer = threading.Timer(_FOLD_SECONDS, self._connection.interrupt) if timed else None
+        if timer is not None:
+            timer.daemon = True
+            timer.start()
         try:
             row: tuple[Any, ...] | None = self._connection.execute(sql).fetchone()
         except self._error:
             return None
         finally:
-            timer.cancel()
+            if timer is not None:
+                timer.cancel()
         return row
 
     # -- queries ----------------------------------------------------------------------------
@@ -328,7 +349,7 @@ class DuckDBReference:
                 plan = json.loads(rows[0][1])
             except (self._error, ValueError, RecursionError):
                 return None
-        scans = _scans(plan, shadowed)
+        scans = scans_of(plan, shadowed)
         if scans is None or not files:
             return scans
         calls = [judged.sql[slice(*file.span)] for file in judged.files if file.span]
@@ -351,9 +372,9 @@ class DuckDBReference:
         known_tables: Sequence[str],
     ) -> None:
         """Check that every name in FROM is one of ``tables``, and make their shadows."""
-        given = {_folded(key) for key in tables}
+        given = {shadow_key(key) for key in tables}
         for ref in judged.tables:
-            if _folded(ref.key) not in given:
+            if shadow_key(ref.key) not in given:
                 near = near_names(ref.text, known_tables or [_text(key) for key in tables])
                 raise UnknownNameError(
                     f'no table "{ref.text}"{did_you_mean(near)}',
@@ -365,7 +386,7 @@ class DuckDBReference:
         names = {name.lower() for columns in tables.values() for name, _ in columns}
         if "rowid" not in names:
             # The shadows are DuckDB tables and have a hidden rowid; the real tables have none.
-            for node in _expressions(judged.ast):
+            for node in expressions_of(judged.ast):
                 if node["class"] == "COLUMN_REF" and node["column_names"][-1].lower() == "rowid":
                     where = byte_location(judged.sql, node["query_location"])
                     raise UnknownNameError('no column "rowid"', location=where)
@@ -388,20 +409,20 @@ class DuckDBReference:
         return replace(judged, sql=text), {**tables, **shadows}
 
     def _shadow(self, key: TableKey, columns: tuple[tuple[str, str], ...]) -> None:
-        folded = _folded(key)
+        folded = shadow_key(key)
         if self._tables.get(folded) == columns:
             return
         catalog, schema, name = folded
-        run = self._connection.execute
-        if catalog not in self._catalogs | {_SHADOW}:
-            run(f"ATTACH ':memory:' AS {quote(catalog)}")
-            self._catalogs.add(catalog)
-        if schema != "main" and (catalog, schema) not in self._schemas:
-            run(f"CREATE SCHEMA {quote(catalog)}.{quote(schema)}")
-            self._schemas.add((catalog, schema))
         definition = ", ".join(f"{quote(column)} {type_}" for column, type_ in columns)
         place = f"{quote(catalog)}.{quote(schema)}.{quote(name)}"
+        run = self._connection.execute
         try:
+            if catalog not in self._catalogs | {SHADOW}:
+                run(f"ATTACH ':memory:' AS {quote(catalog)}")
+                self._catalogs.add(catalog)
+            if schema != "main" and (catalog, schema) not in self._schemas:
+                run(f"CREATE SCHEMA {quote(catalog)}.{quote(schema)}")
+                self._schemas.add((catalog, schema))
             run(f"CREATE OR REPLACE TABLE {place} ({definition})")
         except self._error as error:
             raise InternalError(f"no shadow of table {_text(key)}: {error}") from error
@@ -451,40 +472,16 @@ class DuckDBReference:
             mapped = from_duckdb(error, sql, names=Names(functions=sorted(judge_functions.ALLOWED)))
             mapped.location = None
             return mapped if isinstance(mapped, BindError) else BindError(mapped.message)
-        folded = {_folded(key): columns for key, columns in tables.items()}
+        folded = {shadow_key(key): columns for key, columns in tables.items()}
 
         def columns_of(node: dict[str, Any]) -> list[str]:
             key = (node.get("catalog_name") or "", node.get("schema_name") or "")
-            return [name for name, _ in folded.get(_folded((*key, node["table_name"])), ())]
+            return [name for name, _ in folded.get(shadow_key((*key, node["table_name"])), ())]
 
         grouping = explain_grouping(error, sql, judged.ast, columns_of, prefix=prefix)
         if grouping is not None:
             return grouping
         return from_duckdb(error, sql, names=_names(tables, known_tables), prefix=prefix)
-
-
-def _expressions(value: Any) -> Iterator[dict[str, Any]]:
-    """Every expression node inside a part of DuckDB's tree."""
-    stack = [value]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, dict):
-            if "class" in item:
-                yield item
-            stack.extend(item.values())
-        elif isinstance(item, list):
-            stack.extend(item)
-
-
-def _literal(type_: Type, value: str) -> str:
-    """The value, given as DuckDB's text of it, as a literal of exactly this type."""
-    if type_.text == "VARCHAR":
-        return sql_string(value)
-    if type_.text == "BOOLEAN":
-        return value.upper()
-    if type_.text == "INTEGER" and value != "-2147483648":
-        return value
-    return f"CAST({sql_string(value)} AS {type_})"
 
 
 def _file_names(judged: Judged) -> list[str]:
@@ -495,14 +492,6 @@ def _file_names(judged: Judged) -> list[str]:
         length = len(judged.sql[start:end].encode("utf-8")) - 2
         names.append(f"{number}".rjust(max(length, 1), "_"))
     return names
-
-
-def _folded(key: Sequence[str]) -> TableKey:
-    """Where the shadow of a table lives: two-part names are ``source.table``."""
-    catalog, schema, name = (part.lower() for part in key)
-    if not catalog and schema and schema != "main":
-        return schema, "main", name
-    return catalog or _SHADOW, schema or "main", name
 
 
 def _text(key: Sequence[str]) -> str:
@@ -523,49 +512,3 @@ def _describing(judged: Judged) -> tuple[str, int]:
         lead = _DESCRIBE + "SELECT * FROM ("
         return f"{lead}{judged.sql.rstrip().rstrip(';')}\n)", len(lead)
     return _DESCRIBE + judged.sql, len(_DESCRIBE)
-
-
-def _scans(plan: Any, tables: Mapping[TableKey, Columns]) -> dict[TableKey, frozenset[str]] | None:
-    """The columns that the table scans of an EXPLAIN tree project, by table."""
-    keys: dict[TableKey, list[TableKey]] = {}
-    for key in tables:
-        keys.setdefault(_folded(key), []).append(key)
-    read: dict[TableKey, set[str]] = {key: set() for key in tables}
-    stack = list(plan)
-    while stack:
-        node = stack.pop()
-        stack.extend(node.get("children") or ())
-        details = node.get("extra_info") or {}
-        if "Table" not in details:
-            if node["name"].strip().upper() == "SEQ_SCAN":
-                return None
-            continue
-        parts = [m[1].replace('""', '"') if m[1] is not None else m[2] for m in _parts(details)]
-        found = keys.get(_folded(parts)) if len(parts) == 3 else None
-        if found is None or "Projections" not in details:
-            return None
-        listed = details["Projections"]
-        for key in found:
-            names = _projected([listed] if isinstance(listed, str) else listed, tables[key])
-            if names is None:
-                return None
-            read[key] |= names
-    return {key: frozenset(names) for key, names in read.items()}
-
-
-def _parts(details: Mapping[str, Any]) -> list[re.Match[str]]:
-    return list(_NAME_PART.finditer(str(details["Table"])))
-
-
-def _projected(listed: Sequence[str], columns: Sequence[tuple[str, str]]) -> set[str] | None:
-    """The columns behind the entries of a scan's projection list; a struct field is its column."""
-    names = {name for name, _ in columns}
-    read = set()
-    for entry in listed:
-        if not entry:
-            continue
-        owners = {name for name in names if entry == name or entry.startswith(f"{name}.")}
-        if not owners:
-            return None
-        read |= owners
-    return read
