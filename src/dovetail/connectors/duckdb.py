@@ -112,7 +112,8 @@ class DuckDBConnector(Connector):
             connection = attachment.cursor()
             try:
                 rows = connection.execute(
-                    "SELECT tags['storage_version'] FROM duckdb_databases() WHERE database_name = ?",
+                    "SELECT tags['storage_version'] FROM duckdb_databases() "
+                    "WHERE database_name = ?",
                     [attachment.alias],
                 ).fetchall()
             finally:
@@ -181,7 +182,9 @@ class DuckDBConnector(Connector):
         if "Could not set lock" in text or "Conflicting lock" in text:
             holder = _between(text, "(PID ", ")")
             by = f" by process {holder}" if holder else ""
-            message = f"{self.path} is open for writing{by}; DuckDB files have one writer or readers"
+            message = (
+                f"{self.path} is open for writing{by}; DuckDB files have one writer or readers"
+            )
             return SourceUnavailableError(
                 f"source {self.name}: {message}", source=self.name, retryable=True
             )
@@ -290,7 +293,9 @@ def _read_catalog(
         [alias],
     ).fetchall():
         columns.setdefault((schema, table), []).append(
-            ColumnInfo(name, parse_type(data_type), data_type, bool(nullable), comment=comment or "")
+            ColumnInfo(
+                name, parse_type(data_type), data_type, bool(nullable), comment=comment or ""
+            )
         )
     primary: dict[tuple[str, str], tuple[str, ...]] = {}
     unique: dict[tuple[str, str], list[tuple[str, ...]]] = {}

@@ -28,7 +28,7 @@ _root_process = 0
 _loaded: set[str] = set()
 _held: dict[str, Attachment] = {}
 
-_CONFIG = {
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
 }
