@@ -33,7 +33,7 @@ CHUNK = 1 << 20
 """Bytes parsed at once: larger ones leave the processor's cache, smaller ones cost more calls."""
 
 _END = b"\xfe\xfe\xfd"
-_FIELD, _NULL = "FF", "FC"
+_FIELD, _NULL = b"\xff", b"\xfc"
 # The server's separator, row end and the three bytes that would confuse a CSV reader, exchanged
 # for bytes that can stand for them: UTF-8 contains none of 0xF5 to 0xFF.
 _TO_CSV = bytearray(range(256))
@@ -63,11 +63,11 @@ def row_sql(fields: Sequence[Field], expressions: Sequence[str], limit: int) -> 
     larger one comes as separate raw values behind a NULL instead.
     """
     cells = [f.road.encode.format(e) for f, e in zip(fields, expressions, strict=True)]
-    row = (
-        f"CONCAT_WS(CAST(_binary x'{_FIELD}' AS BINARY), '', "
-        + "".join(f"IFNULL({cell}, _binary x'{_NULL}'), " for cell in cells)
-        + f"CAST(_binary x'{_END.hex().upper()}' AS BINARY))"
-    )
+    # The casts make the separators weigh as much as a column's character set, so that the whole
+    # becomes binary instead of the separators being checked as text.
+    null = _binary(_NULL)
+    marked = "".join(f"IFNULL({cell}, {null}), " for cell in cells)
+    row = f"CONCAT_WS({_binary(_FIELD)}, '', {marked}{_binary(_END)})"
     known = sum(f.road.width or 0 for f in fields) + 16 * len(fields)
     if all(f.road.width is not None for f in fields) and known <= limit:
         return f"{row} AS dovetail_row", 0
@@ -83,6 +83,10 @@ def row_sql(fields: Sequence[Field], expressions: Sequence[str], limit: int) -> 
         value = f.road.raw.format(e) if _is_wide(f) else f.road.encode.format(e)
         parts.append(f"IF({fits}, NULL, {value}) AS dovetail_wide_{number}")
     return ", ".join(parts), len(fields)
+
+
+def _binary(content: bytes) -> str:
+    return f"CAST(_binary x'{content.hex().upper()}' AS BINARY)"
 
 
 def _is_wide(field: Field) -> bool:

@@ -27,18 +27,8 @@ _INTEGERS = {
     "integer": "INTEGER",
     "bigint": "BIGINT",
 }
-_BYTES = {
-    "char": 1020,
-    "varchar": 262140,
-    "tinytext": 765,
-    "text": 196605,
-    "binary": 510,
-    "varbinary": 131070,
-    "tinyblob": 510,
-    "blob": 131070,
-    "enum": 65535 * 3,
-    "set": 65535 * 3,
-}
+_BYTES = {"tinytext": 765, "text": 196605, "tinyblob": 510, "blob": 131070}
+_PER_UNIT = {"char": 4, "varchar": 4, "binary": 2, "varbinary": 2}
 _TEXTS = frozenset(("char", "varchar", "tinytext", "text", "mediumtext", "longtext"))
 _BLOBS = frozenset(("binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "vector"))
 _GEOMETRIES = frozenset(
@@ -74,7 +64,7 @@ _CARRIERS = {
     "TIMESTAMP WITH TIME ZONE": "timestamptz",
     "TIME": "time",
 }
-_UTF8 = "CAST(CONVERT({0} USING utf8mb4) AS BINARY)"
+_UTF8 = "CONVERT({0} USING utf8mb4)"
 
 
 class NativeType(NamedTuple):
@@ -175,13 +165,13 @@ def road(column: OutputColumn) -> Road:
     if target == "BLOB":
         encode = "HEX(CAST({0} AS BINARY))" if computed else "HEX({0})"
         # An expression gets no length guard (it would be evaluated twice): see Road.width.
-        width = 0 if computed else _BYTES.get(base)
+        width = 0 if computed else _width(native)
         return Road(encode, "hex", None, width, "{0}", "2 * OCTET_LENGTH({0})")
     if target == "JSON":
         decode = checked_cast(column)
         return Road(_UTF8, "text", decode, 0 if computed else None)
     if target == "VARCHAR":
-        return Road(_UTF8, "text", None, 0 if computed else _BYTES.get(base, _other(base)))
+        return Road(_UTF8, "text", None, 0 if computed else _width(native))
     if target == '"NULL"':
         return Road("CAST({0} AS CHAR)", "text", 'CAST({0} AS "NULL")', 0)
     if target == "UUID":
@@ -194,10 +184,10 @@ def road(column: OutputColumn) -> Road:
         return Road("{0}", "decimal(38,0)", f"CAST({{0}} AS {target})", 70)
     if column.type.decimal is not None:
         precision, scale = column.type.decimal
-        if base in ("decimal", "numeric") and native.numbers() == (precision, scale):
-            # Up to 15 digits a double holds every decimal, and its parser is twice as fast.
-            if precision <= 15:
-                return Road("{0}", "double", f"CAST({{0}} AS {target})", 70)
+        declared = base in ("decimal", "numeric") and native.numbers() == (precision, scale)
+        # Up to 15 digits a double holds every decimal, and its parser is twice as fast.
+        if declared and precision <= 15:
+            return Road("{0}", "double", f"CAST({{0}} AS {target})", 70)
         return Road("{0}", f"decimal({precision},{scale})", None, 70)
     if target == "FLOAT":
         # As text a FLOAT has only six digits; as DOUBLE it has all of them.
@@ -215,8 +205,16 @@ def road(column: OutputColumn) -> Road:
     return Road("{0}", carrier, decode, 330)
 
 
-def _other(base: str) -> int | None:
-    return None if base in ("mediumtext", "longtext") else 330
+def _width(native: NativeType) -> int | None:
+    """The most bytes that the encoded text of a declared type can have; None is unbounded."""
+    base = native.base
+    if base in _PER_UNIT:
+        return _PER_UNIT[base] * (native.numbers() or (1,))[0]
+    if base in ("enum", "set"):
+        return 4 * len(native.arguments)
+    if base in ("mediumtext", "longtext", "mediumblob", "longblob", "vector", "json"):
+        return None
+    return _BYTES.get(base, 330)
 
 
 class TypeRow(NamedTuple):
@@ -238,12 +236,17 @@ TYPE_TABLE: tuple[TypeRow, ...] = (
     TypeRow("double, real", "DOUBLE", "shortest exact text", "bit for bit, but -0 reads as 0"),
     TypeRow("bit(1)", "BOOLEAN", "number", ""),
     TypeRow("bit(n)", "UBIGINT", "number", "the bits as an unsigned number"),
-    TypeRow("char, varchar, text (all sizes)", "VARCHAR", "UTF-8", "any character set; bytes "
-            "that are not UTF-8: error"),
+    TypeRow(
+        "char, varchar, text (all sizes)",
+        "VARCHAR",
+        "UTF-8",
+        "any character set; bytes that are not UTF-8: error",
+    ),
     TypeRow("binary, varbinary, blob (all sizes)", "BLOB", "hexadecimal", "exact"),
     TypeRow("enum, set", "VARCHAR", "UTF-8", "the labels; a set's joined by commas"),
-    TypeRow("date", "DATE", "text", "zero and partial dates: NULL, counted (`zero_dates: error` "
-            "raises)"),
+    TypeRow(
+        "date", "DATE", "text", "zero and partial dates: NULL, counted (`zero_dates: error` raises)"
+    ),
     TypeRow("datetime(f)", "TIMESTAMP", "text", "microseconds; zero dates as above"),
     TypeRow("timestamp(f)", "TIMESTAMP WITH TIME ZONE", "text", "read in UTC"),
     TypeRow("time(f)", "INTERVAL", "text", "-838:59:59 … 838:59:59"),
