@@ -51,6 +51,26 @@ _ARITHMETIC: dict[type[exp.Expression], str] = {
     exp.DPipe: "||",
 }
 
+# What the translator understands of each node. sqlglot puts modifiers into arguments (NOT LIKE is
+# a Like with ``negate``), and one that is overlooked would change the meaning.
+_ARGUMENTS: dict[type[exp.Expression], tuple[str, ...]] = {
+    exp.Like: ("this", "expression", "negate"),
+    exp.In: ("this", "expressions", "query"),
+    exp.Between: ("this", "low", "high"),
+    exp.Is: ("this", "expression"),
+    exp.Case: ("this", "ifs", "default"),
+    exp.Coalesce: ("this", "expressions"),
+    exp.Extract: ("this", "expression"),
+    exp.Cast: ("this", "to"),
+    exp.Exists: ("this",),
+    exp.Not: ("this",),
+    exp.Column: ("this",),
+    exp.Literal: ("this", "is_string"),
+    exp.Substring: ("this", "start", "length"),
+    **dict.fromkeys((*_COMPARISONS, *_ARITHMETIC, exp.And, exp.Or), ("this", "expression")),
+}
+_AGGREGATE_ARGUMENTS = ("this", "expression", "big_int", "expressions")
+
 Columns = Mapping[str, nodes.Column]
 SubqueryCheck = Callable[[nodes.Plan], None]
 
@@ -92,6 +112,11 @@ class _Translator:
     # -- values ---------------------------------------------------------------------------------
 
     def value(self, node: exp.Expression) -> Value:
+        known = _ARGUMENTS.get(type(node))
+        if known is not None:
+            for key, value in node.args.items():
+                if value and key not in known:
+                    self.refuse(f"{type(node).__name__.lower()} with {key}")
         match node:
             case exp.Paren():
                 inner = self.value(node.this)
@@ -296,7 +321,13 @@ class _Translator:
             self.refuse("LIKE with a backslash")
         if operand.operand.startswith("char"):
             self.refuse("LIKE over char(n)")
-        return self.apply("like", node, [operand, self.value(pattern)])
+        positive = exp.Like(this=node.this, expression=node.expression)
+        value = self.apply("like", positive, [operand, self.value(pattern)])
+        if not node.args.get("negate"):
+            return value
+        if not value.exact:
+            self.refuse("NOT LIKE over loosely compared text")
+        return Value(exp.Not(this=exp.Paren(this=value.expression)), "boolean")
 
     def case(self, node: exp.Case) -> Value:
         subject = self.value(node.this) if node.this is not None else None
@@ -345,6 +376,9 @@ class _Translator:
         if isinstance(call, exp.Filter):
             condition = self.exact_boolean(call.expression.this)
             call = call.this
+        for key, value in call.args.items():
+            if value and key not in _AGGREGATE_ARGUMENTS:
+                self.refuse(f"{function_name(call)} with {key}")
         distinct = isinstance(call.this, exp.Distinct)
         arguments = call.this.expressions if distinct else list(call.iter_expressions())
         name = str(function_name(call))

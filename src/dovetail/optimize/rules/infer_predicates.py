@@ -4,8 +4,8 @@
 side whose rows only matter when they match: both sides of an inner or semi join, the
 NULL-supplying side of an outer join, the right side of an anti join. A looser rule that also
 filtered the preserved side of ``a left join b`` would lose rows of ``a`` that match nothing. Only
-equalities between columns of one type carry over, so a conversion cannot make two values equal
-that the condition tells apart.
+equalities between columns of one type (or of integer types) carry over, so a conversion cannot
+make two values equal that the condition tells apart.
 """
 
 from __future__ import annotations
@@ -60,13 +60,20 @@ def _inferred(join: nodes.Join) -> tuple[list[exp.Expression], list[exp.Expressi
             a, b = b, a
         if a not in join.left.names or b not in join.right.names:
             continue
-        if join.left.column(a).type != join.right.column(b).type:
+        if not _alike(join.left.column(a), join.right.column(b)):
             continue
         if join.kind in ("inner", "left", "semi", "anti"):
             to_right += _carried(left_facts, a, b, right_facts, to_right)
         if join.kind in ("inner", "right", "semi"):
             to_left += _carried(right_facts, b, a, left_facts, to_left)
     return to_left, to_right
+
+
+def _alike(a: nodes.Column, b: nodes.Column) -> bool:
+    """Whether equal values of both columns are equal under every comparison with a constant."""
+    if a.type == b.type:
+        return True
+    return a.type.family == b.type.family == "integer"
 
 
 def _carried(
@@ -121,7 +128,9 @@ def facts(plan: nodes.Plan) -> list[exp.Expression]:
             if plan.kind == "inner":
                 for part in conjuncts(plan.condition):
                     pair = _equal_columns(part)
-                    if pair is None or plan.column(pair[0]).type != plan.column(pair[1]).type:
+                    if pair is None or not {*pair} <= plan.names:
+                        continue
+                    if not _alike(plan.column(pair[0]), plan.column(pair[1])):
                         continue
                     for a, b in (pair, pair[::-1]):
                         result += _carried(result, a, b, result, [])
