@@ -5,7 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import random
+import struct
 from collections.abc import Callable
+from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
@@ -14,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dovetail.errors import DataError, NotSupportedError, UsageError
+from dovetail.present import values
 from dovetail.present.formats import FORMATS, format_named, format_of_path
 from dovetail.present.layout import Layout
 from dovetail.present.write import Written, output_columns, write
@@ -94,6 +99,7 @@ def all_types() -> str:
     return f"select {values} union all select {nulls}"
 
 
+@pytest.mark.regen
 @pytest.mark.parametrize("form", TEXT_FORMATS)
 def test_every_type_in_every_text_format(
     form: str, check_file: Callable[[Path, str], None]
@@ -251,6 +257,37 @@ def test_batches_of_any_size_give_the_same_text(form: str) -> None:
         assert written(sql, form, out, batch=batch).rows == 5000
         outs.append(out.getvalue())
     assert outs[0] == outs[1] == outs[2]
+
+
+@pytest.mark.parametrize("form", TEXT_FORMATS)
+def test_few_rows_and_many_give_the_same_text(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few rows reach the formatter as parameters, many as Arrow: no value may come out changed."""
+    edges = [2**63 - 1, -(2**63), 0, None]
+    bits = [random.Random(7).getrandbits(64) for _ in range(150)]
+    doubles = [struct.unpack("d", struct.pack("Q", b))[0] for b in bits]
+    doubles += [0.0, -0.0, 5e-324, 1.7976931348623157e308, 0.1, 1e16, 1e-5, 123456789012345680.0]
+    columns = {
+        "i": pa.array((edges * 50)[: len(doubles)], pa.int64()),
+        "u": pa.array([2**64 - 1] * len(doubles), pa.uint64()),
+        "d": pa.array(doubles, pa.float64()),
+        "f": pa.array(doubles, pa.float64()).cast(pa.float32()),
+        "m": pa.array([Decimal(b).scaleb(-10) for b in bits] + [None] * 8, pa.decimal128(38, 10)),
+        "h": pa.array([Decimal(-(10**37) - 7)] * len(doubles), pa.decimal128(38, 0)),
+        "t": pa.array(["'; $1 --", "", None, "\\x41"] * 39 + ["é"] * 2, pa.string()),
+        "b": pa.array([True, None] * 79, pa.bool_()),
+        "y": pa.array([date.min, date.max] * 79, pa.date32()),
+        "s": pa.array([datetime.min, datetime(2026, 1, 5, 10, 0, 0, 1)] * 79, pa.timestamp("us")),
+    }
+    types = "BIGINT UBIGINT DOUBLE FLOAT DECIMAL(38,10) HUGEINT VARCHAR BOOLEAN DATE TIMESTAMP"
+    table = pa.table(columns)
+    outs = []
+    for few in (200, 0):
+        monkeypatch.setattr(values, "_FEW_ROWS", few)
+        out = io.BytesIO()
+        names = output_columns(zip(columns, types.split(), strict=True))
+        write(table.to_batches(), table.schema, names, format_named(form), out)
+        outs.append(out.getvalue())
+    assert outs[0] == outs[1]
 
 
 def test_memory_does_not_grow_with_the_result() -> None:

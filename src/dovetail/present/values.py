@@ -14,12 +14,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_FEW_ROWS = 200
 CHUNK_ROWS = 65_536
 CHUNK_BYTES = 32 * 1024 * 1024
 
@@ -185,6 +188,28 @@ def _parts(batch: pa.RecordBatch, rows: int, size: int) -> Iterator[pa.RecordBat
         yield batch.slice(start, step)
 
 
+def _is_simple(type_: pa.DataType) -> bool:
+    """Whether ``str`` of the Python value reads back as exactly the same value."""
+    from pyarrow import types
+
+    return bool(
+        types.is_boolean(type_)
+        or types.is_integer(type_)
+        or types.is_float32(type_)
+        or types.is_float64(type_)
+        or types.is_decimal128(type_)
+        or types.is_string(type_)
+        or types.is_date32(type_)
+        or (types.is_timestamp(type_) and type_.unit != "ns" and type_.tz is None)
+    )
+
+
+def _plain(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return format(value, "f") if isinstance(value, Decimal) else str(value)
+
+
 class Texts:
     """Evaluates text expressions over Arrow chunks in a private DuckDB database.
 
@@ -205,21 +230,15 @@ class Texts:
         )
         self._connection.execute("SET TimeZone = 'UTC'")
         self._names = [f"c{number}" for number in range(len(columns))]
-        empty = pa.Table.from_batches([], schema).rename_columns(self._names)
-        received = self._connection.from_arrow(empty).types
-        self.kinds = [
-            self._kind(column, type_) for column, type_ in zip(columns, received, strict=True)
-        ]
-
-    def _kind(self, column: Column, received: Any) -> Any:
-        """The declared type where it says more than Arrow carries (JSON), else what Arrow has."""
-        import duckdb
-
+        # The declared type says more than the Arrow type carries: JSON, UUID, HUGEINT.
         try:
-            declared = self._connection.type(column.type)
-        except duckdb.Error:
-            return received
-        return declared if declared.id != "null" else received
+            self.kinds = [self._connection.type(column.type) for column in columns]
+        except duckdb.Error:  # a type of an extension that is not loaded here
+            empty = pa.Table.from_batches([], schema).rename_columns(self._names)
+            self.kinds = self._connection.from_arrow(empty).types
+        self._simple = all(_is_simple(field.type) for field in schema) and all(
+            kind.id != "null" for kind in self.kinds
+        )
 
     def is_number(self, index: int) -> bool:
         """Whether the column is written to the right."""
@@ -263,8 +282,25 @@ class Texts:
         return [column.to_pylist() for column in made.columns]
 
     def _project(self, chunk: pa.Table, expressions: str) -> pa.Table:
+        if self._simple and chunk.num_rows <= _FEW_ROWS:
+            with suppress(ValueError, OverflowError):  # a date that Python does not have
+                return self._project_few(chunk, expressions)
         relation = self._connection.from_arrow(chunk.rename_columns(self._names))
         return relation.project(expressions).to_arrow_table()
+
+    def _project_few(self, chunk: pa.Table, expressions: str) -> pa.Table:
+        """The same for few rows, which go in as parameters.
+
+        The first scan of an Arrow table makes DuckDB load ``pyarrow.dataset``, which takes longer
+        than everything else a small query does. Text is exact for these types.
+        """
+        lists = [[_plain(value) for value in column.to_pylist()] for column in chunk.columns]
+        columns = ", ".join(
+            f"CAST(unnest(CAST(${number} AS VARCHAR[])) AS {kind}) AS {name}"
+            for number, (name, kind) in enumerate(zip(self._names, self.kinds, strict=True), 1)
+        )
+        sql = f"SELECT {expressions} FROM (SELECT {columns})"
+        return self._connection.execute(sql, lists).to_arrow_table()
 
     def close(self) -> None:
         """Release the database."""

@@ -96,7 +96,7 @@ def _show(run: Run, configuration: Path, query: str, title: str) -> None:
         run.interruption.register(result.cancel)
         try:
             done = write_batches(
-                output, result.reader(), result.schema, result.columns, run.diagnostics
+                output, result.batches(), result.schema, result.columns, run.diagnostics
             )
         finally:
             result.close()

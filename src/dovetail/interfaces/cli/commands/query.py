@@ -135,7 +135,7 @@ def _answer(
     result: Result = session.sql(text, on_progress=on_progress, **arguments)
     run.interruption.register(result.cancel)
     try:
-        done = write_batches(output, result.reader(), result.schema, result.columns, told)
+        done = write_batches(output, result.batches(), result.schema, result.columns, told)
         if done.cut:
             result.cancel()
     except BaseException:
