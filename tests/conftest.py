@@ -67,7 +67,7 @@ def server_run(pytestconfig: pytest.Config) -> Run:
     return pytestconfig.stash[_RUN]
 
 
-def _server(run: Run, kind: str) -> Server:
+def server_or_fail(run: Run, kind: str) -> Server:
     try:
         return run.server(kind)
     except (MissingServer, RuntimeError) as error:
@@ -77,13 +77,13 @@ def _server(run: Run, kind: str) -> Server:
 @pytest.fixture(scope="session")
 def postgres_server(server_run: Run) -> Server:
     """A private PostgreSQL; shared by all workers."""
-    return _server(server_run, "postgres")
+    return server_or_fail(server_run, "postgres")
 
 
 @pytest.fixture(scope="session")
 def mariadb_server(server_run: Run) -> Server:
     """A private MariaDB; shared by all workers."""
-    return _server(server_run, "mysql")
+    return server_or_fail(server_run, "mysql")
 
 
 @pytest.fixture(scope="session")
@@ -105,8 +105,8 @@ def own_server() -> Iterator[Callable[[str], Server]]:
     runs: list[Run] = []
 
     def start(kind: str) -> Server:
-        runs.append(Run.begin())
-        return _server(runs[-1], kind)
+        runs.append(Run.begin(use_given=False))
+        return server_or_fail(runs[-1], kind)
 
     yield start
     for run in runs:
@@ -158,7 +158,7 @@ def tpch_split(
     def get(name: str) -> Federated:
         if name not in made:
             folder = tmp_path_factory.mktemp(f"tpch-{name}")
-            made[name] = tpch.split(name, folder, lambda kind: _server(server_run, kind))
+            made[name] = tpch.split(name, folder, lambda kind: server_or_fail(server_run, kind))
         return made[name]
 
     yield get
@@ -170,6 +170,6 @@ def tpch_split(
 def tpcds_split(server_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federated]:
     """TPC-DS over PostgreSQL, MariaDB, Parquet and CSV."""
     folder = tmp_path_factory.mktemp("tpcds")
-    federated = tpcds.split(folder, lambda kind: _server(server_run, kind))
+    federated = tpcds.split(folder, lambda kind: server_or_fail(server_run, kind))
     yield federated
     federated.close()

@@ -32,7 +32,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -405,13 +405,17 @@ def _keep(kind: str, run_folder: Path) -> None:
 class Run:
     """One test run: its folder, and in its main process the lock that keeps servers alive."""
 
-    def __init__(self, folder: Path, lock: int | None) -> None:
+    def __init__(self, folder: Path, lock: int | None, given: Mapping[str, str]) -> None:
         self.folder = folder
         self._lock = lock
+        self._given = given
 
     @staticmethod
-    def begin() -> Run:
-        """Make a folder whose servers live until :meth:`end`, or until this process is gone."""
+    def begin(*, use_given: bool = True) -> Run:
+        """Make a folder whose servers live until :meth:`end`, or until this process is gone.
+
+        Without ``use_given`` the servers are private ones in any case, so a test may kill them.
+        """
         base = tempfile.gettempdir()
         if len(base) > 40:  # Unix socket paths end at 107 bytes
             base = "/tmp"
@@ -419,12 +423,12 @@ class Run:
         folder.chmod(0o711)  # the servers' accounts must pass through
         lock = os.open(folder / "owner", os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return Run(folder, lock)
+        return Run(folder, lock, _given() if use_given else {})
 
     @staticmethod
     def join(folder: Path) -> Run:
         """The run that another process began: an xdist worker shares the main process's servers."""
-        return Run(folder, None)
+        return Run(folder, None, _given())
 
     def end(self) -> None:
         """Stop the servers and wait until they are gone. Only the main process does anything."""
@@ -451,7 +455,7 @@ class Run:
         return [self._wait(kind) for kind in kinds]
 
     def _launch(self, kind: str) -> None:
-        if os.environ.get(GIVEN[kind]):
+        if kind in self._given:
             return
         _programs(kind)
         with self._locked(kind):
@@ -468,10 +472,9 @@ class Run:
             ).returncode = 0  # it may outlive us on purpose: no ResourceWarning
 
     def _wait(self, kind: str) -> Server:
-        given = os.environ.get(GIVEN[kind])
-        if given:
+        if kind in self._given:
             with self._locked(kind):
-                return _set_up(_from_url(kind, given))
+                return _set_up(_from_url(kind, self._given[kind]))
         ready, failed = self.folder / f"{kind}.json", self.folder / f"{kind}.failed"
         deadline = time.monotonic() + START_SECONDS + 20
         while time.monotonic() < deadline:
@@ -487,6 +490,10 @@ class Run:
         with (self.folder / f"{kind}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _given() -> dict[str, str]:
+    return {kind: os.environ[name] for kind, name in GIVEN.items() if os.environ.get(name)}
 
 
 def _from_url(kind: str, url: str) -> Server:

@@ -12,12 +12,14 @@ import time
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from urllib.parse import quote
 
 import pyarrow as pa
 import pytest
 
+from tests import conftest, servers
 from tests.databases import Database, Declared, create_table, load_sqlite, native_type
-from tests.servers import Server
+from tests.servers import MissingServer, Run, Server
 
 HOSTILE = pa.table(
     {
@@ -154,6 +156,42 @@ def test_nothing_outlives_a_killed_run(number: signal.Signals) -> None:
             return
         time.sleep(0.05)
     pytest.fail(f"left behind: {pids}, {folder}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "package"), [("postgres", "postgresql"), ("mysql", "mariadb-server")]
+)
+def test_missing_programs_are_named(
+    kind: str, package: str, server_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.servers.shutil.which", lambda name, path=None: None)
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: iter(()))
+    with pytest.raises(MissingServer, match=f"sudo apt-get install .* {package}\n") as caught:
+        servers._programs(kind)
+    assert f"DOVETAIL_TEST_{kind.upper()}" in str(caught.value)
+    with pytest.raises(pytest.fail.Exception, match="apt-get install"):
+        conftest.server_or_fail(Run(server_run.folder, None, {}), kind)
+
+
+def test_given_servers_are_used(
+    postgres_server: Server, mariadb_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for server, name in ((postgres_server, "POSTGRES"), (mariadb_server, "MYSQL")):
+        password = quote(server.admin_password, safe="")
+        url = f"{server.kind}://{server.admin_user}:{password}@localhost:{server.port}/"
+        monkeypatch.setenv(f"DOVETAIL_TEST_{name}", url)
+    run = Run.begin()
+    try:
+        for started, given in zip(
+            (postgres_server, mariadb_server), run.servers(("postgres", "mysql")), strict=True
+        ):
+            assert (given.port, given.pid) == (started.port, 0)
+            assert given.execute("SELECT 1") == [(1,)]
+            given.connect(admin=False).close()
+        assert not list(run.folder.glob("*.started"))  # nothing was started
+    finally:
+        run.end()
+    assert postgres_server.execute("SELECT 1") == [(1,)]
 
 
 def test_an_own_server_can_be_killed(own_server: Callable[[str], Server]) -> None:
