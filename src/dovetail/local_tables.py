@@ -1,19 +1,29 @@
-"""Files as tables without configuration: ``'path'`` in FROM, ``stdin``, and named data files."""
+"""Files as tables without configuration: ``'path'`` in FROM, ``stdin``, named data files.
+
+A quoted path is always the file, a bare name always the table: there is no guessing between them.
+"""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from dovetail.catalog.catalogs import Catalogs
+from dovetail.catalog.catalogs import Catalogs, near_names
 from dovetail.catalog.model import TableInfo
 from dovetail.connectors.base import Connector
-from dovetail.errors import Location
+from dovetail.errors import DovetailError, Location, UnknownNameError
+
+if TYPE_CHECKING:
+    from dovetail.connectors.files import PathsConnector
+    from dovetail.language.sql.judge import FileFunction
+
+_GLOB = frozenset("*?[/\\~")
 
 
 class LocalTables:
-    """Finds local tables by name. Stub until the files connector lands."""
+    """Finds local tables. ``connectors`` holds the sources that they are read from."""
 
     def __init__(
         self,
@@ -21,19 +31,114 @@ class LocalTables:
         stdin: Path | None,
         data: Mapping[str, Path],
         spool_directory: str,
+        taken: Sequence[str],
     ) -> None:
         self.connectors: dict[str, Connector] = {}
+        self._directories = directories
+        self._stdin = stdin
+        self._data = {name.lower(): path for name, path in data.items()}
+        self._spool = Path(spool_directory)
+        self._name = "local" if "local" not in taken else "_dovetail_local"
+        self._lock = threading.Lock()
+        self._paths: PathsConnector | None = None
+        self._databases: dict[tuple[str, Path], str] = {}
 
     def find(
         self, parts: tuple[str, ...], location: Location | None, catalogs: Catalogs
     ) -> TableInfo | None:
-        return None
+        """The local table that a name means, or None when it is not written like one.
 
-    def allow(self, call: Any) -> None:
-        return None
+        Raises:
+            RefusedError: the path lies outside the allowed directories.
+            UnknownNameError: nothing is there.
+        """
+        try:
+            return self._find(parts, catalogs)
+        except DovetailError as error:
+            if error.location is None:
+                error.location = location
+            raise
 
-    def directories_for(self, calls: Sequence[Any]) -> list[Path]:
-        return []
+    def _find(self, parts: tuple[str, ...], catalogs: Catalogs) -> TableInfo | None:
+        if len(parts) == 1:
+            name = parts[0]
+            if self._stdin is not None and name.lower() == "stdin":
+                return self._open().spooled(self._stdin)
+            if name.lower() in self._data:
+                return self._named(name, self._data[name.lower()])
+            return self._open().path(name) if is_path(name) else None
+        if not is_path(parts[0]) or catalogs.source_name(parts[0]) is not None:
+            return None
+        return self._in_database(parts)
+
+    def _named(self, name: str, path: Path) -> TableInfo:
+        from dovetail.connectors.files import FileTable
+
+        table = self._open().path(str(path))
+        return FileTable(self._name, "", name, table.files, refind=table.refind)
+
+    def function(self, call: FileFunction) -> TableInfo:
+        """The table of a ``read_csv(…)`` call."""
+        try:
+            return self._open().function(call.name, call.arguments, call.options)
+        except DovetailError as error:
+            if error.location is None:
+                error.location = call.location
+            raise
+
+    def _in_database(self, parts: tuple[str, ...]) -> TableInfo:
+        from dovetail.config import DuckDBSettings, SQLiteSettings
+        from dovetail.connectors.registry import open_connector
+
+        kind, path = self._open().database(parts[0])
+        with self._lock:
+            name = self._databases.get((kind, path))
+            if name is None:
+                name = f"{self._name}_{len(self._databases) + 1}"
+                settings: SQLiteSettings | DuckDBSettings
+                if kind == "sqlite":
+                    settings = SQLiteSettings(kind="sqlite", path=path)
+                else:
+                    settings = DuckDBSettings(kind="duckdb", path=path)
+                options = {"spool_directory": str(self._spool)}
+                self.connectors[name] = open_connector(name, settings, options)
+                self._databases[(kind, path)] = name
+        catalog = self.connectors[name].catalog()
+        schema = parts[1] if len(parts) == 3 else None
+        table = catalog.table(schema, parts[-1])
+        if table is None:
+            pool = [t.name for t in catalog.tables]
+            near = near_names(parts[-1], pool) or pool[:5]
+            raise UnknownNameError(
+                f'no table "{parts[-1]}" in {parts[0]}; it has {", ".join(near) or "no tables"}',
+                suggestions=near,
+            )
+        return table
+
+    def _open(self) -> PathsConnector:
+        from dovetail.connectors.files import PathsConnector
+
+        with self._lock:
+            if self._paths is None:
+                self._paths = PathsConnector(
+                    self._name,
+                    base_directory=Path.cwd(),
+                    allowed_directories=self._directories,
+                    spool_directory=self._spool,
+                )
+                self.connectors[self._name] = self._paths
+            return self._paths
 
     def close(self) -> None:
-        return None
+        """Close the connectors."""
+        for connector in self.connectors.values():
+            connector.close()
+
+
+def is_path(name: str) -> bool:
+    """Whether a name in FROM is written like a path: a separator, a glob, or a known ending."""
+    from dovetail.connectors.files_formats import DATABASE_FORMATS, TABLE_FORMATS, split_name
+
+    if set(name) & _GLOB:
+        return True
+    return split_name(name).format in (*TABLE_FORMATS, *DATABASE_FORMATS)

@@ -18,7 +18,6 @@ from dovetail.catalog.model import TableInfo, distinct_names
 from dovetail.connectors.base import (
     Connector,
     FragmentRequest,
-    NativeSetup,
     OutputColumn,
     TableScan,
     quote,
@@ -85,7 +84,9 @@ class Planner:
         self._reference = reference
         self._catalogs = catalogs
         self._connectors = connectors
-        self._local = LocalTables(directories, stdin, data, spool_directory)
+        self._local = LocalTables(
+            directories, stdin, data, spool_directory, catalogs.sources
+        )
 
     def close(self) -> None:
         """Give back what local tables hold."""
@@ -114,19 +115,27 @@ class Planner:
             text = translated(text, dialect)
         judged = self._reference.judge(text)
         values = _checked_parameters(judged, params)
-        tables = {ref.key: self._table(ref) for ref in judged.tables}
         self._refuse_foreign_calls(judged)
-        for call in judged.files:
-            self._local.allow(call)
+        read: dict[TableKey, TableInfo] = {}
+        if judged.files:
+            # From here on a call like read_csv('…') is a table with a name of its own.
+            names = [f"dovetail_{uuid.uuid4().hex}" for _ in judged.files]
+            read = {
+                ("", "", name): self._local.function(call)
+                for name, call in zip(names, judged.files, strict=True)
+            }
+            judged = self._reference.judge(judged.with_files([quote(name) for name in names]))
+        tables = {
+            ref.key: read[ref.key] if ref.key in read else self._table(ref)
+            for ref in judged.tables
+        }
         shadows = {
             key: [(column.name, column.type.text) for column in table.columns]
             for key, table in tables.items()
         }
-        described: list[tuple[str, Type]] | None = None
-        if not judged.files:
-            described = self._reference.describe(
-                judged.sql, shadows, values, known_tables=_known(tables)
-            )
+        described = self._reference.describe(
+            judged.sql, shadows, values, known_tables=_known(tables)
+        )
         try:
             return self._modelled(judged, tables, values, described, limit, rules, disabled)
         except NotModelled as reason:
@@ -306,9 +315,7 @@ class Planner:
         reason: str,
     ) -> Planned:
         """The engine runs the text itself, over scans pruned to the columns it reads."""
-        scanned = None
-        if not judged.files:
-            scanned = self._reference.scanned_columns(judged.sql, shadows, values)
+        scanned = self._reference.scanned_columns(judged.sql, shadows, values)
         tag = f"dovetail-{uuid.uuid4().hex[:16]}"
         pieces: list[Piece] = []
         views: list[tuple[TableKey, TableInfo, int, frozenset[str]]] = []
@@ -320,15 +327,11 @@ class Planner:
             used = used or frozenset({table.columns[0].name})
             pieces.append(Piece(number, table.source, _scan_request(table, used, tag)))
             views.append((key, table, number, used))
-        sources = {key[0] for key in tables if key[0]} | {
-            key[1] for key in tables if key[1] and not key[0]
-        }
         setup: list[str] = []
         catalogs = sorted({key[0] for key in tables if key[0]})
         # A two-part name is source.table or schema.table; a schema of the default database
         # serves both.
         setup += [f"ATTACH ':memory:' AS {quote(name)}" for name in catalogs]
-        del sources
 
         def prepare(relations: Mapping[int, str]) -> list[str]:
             statements: list[str] = []
@@ -358,10 +361,6 @@ class Planner:
         text = judged.sql.strip().rstrip(";")
         if limit is not None and judged.statement_kind in ("select", "with", "from", "values"):
             text = f"SELECT * FROM (\n{text}\n) LIMIT {limit}"
-        extra: dict[str, NativeSetup] = {}
-        directories = tuple(str(d) for d in self._local.directories_for(judged.files))
-        if directories:
-            extra["local"] = NativeSetup(allowed_directories=directories)
         if described is not None:
             names = distinct_names([name for name, _ in described])
             columns = [(n, t.text) for n, (_, t) in zip(names, described, strict=True)]
@@ -374,7 +373,6 @@ class Planner:
             parameters=values or None,
             prepare=prepare,
             schema_setup=setup,
-            extra_setup=extra,
         )
         return Planned(
             judged.sql, work, columns, "fallback", reason, connectors=self._local.connectors
