@@ -119,7 +119,7 @@ class PostgresSettings(_Model):
     )
     infinite_dates: Literal["error", "null"] = Field(
         default="error",
-        description="What becomes of a date or time that DuckDB cannot hold.",
+        description="What becomes of ±infinity and of years BC and beyond 9999.",
     )
     connect_timeout: Duration = Field(
         default=10.0, gt=0, description="Seconds to wait for a connection."
