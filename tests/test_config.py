@@ -539,8 +539,11 @@ def test_profiles(write: Write) -> None:
     assert (problem.path, problem.line) == ("sources.shop.hots", 14)
     (problem,) = problems(path, profile="prd")
     assert str(problem) == "profiles (line 6): there is no profile `prd`; valid: prod, bad"
-    (problem,) = problems({}, environment={"DOVETAIL_PROFILE": "x"})
+    (problem,) = problems({}, profile="x")
     assert problem.valid == "valid: none is defined"
+    assert load({}, environment={"DOVETAIL_PROFILE": "x"}).profile is None
+    (problem,) = problems({"profiles": {"y": {}}}, environment={"DOVETAIL_PROFILE": "x"})
+    assert problem.valid == "valid: y"
 
 
 def test_where_the_file_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

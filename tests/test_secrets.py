@@ -6,8 +6,10 @@ import copy
 import io
 import json
 import logging
+import os
 import pickle
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -217,6 +219,18 @@ def test_no_keyring_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "keyring", None)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"pip install dovetail\[keyring\]"):
         Resolver({}).text("${keyring:dovetail/x}")
+
+
+def test_no_real_keyring_here() -> None:
+    code = "from dovetail.secrets import Resolver\nResolver({}).text('${keyring:dovetail/x}')"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "${keyring:dovetail/x}: there is no keyring here; use ${env:…}" in done.stderr
 
 
 def test_keyring_is_lazy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,8 +25,8 @@ def connect(
 ) -> Session:
     """Open a :class:`dovetail.session.Session`.
 
-    ``config`` is the path of a ``dovetail.yaml``, a dict of the same shape, or None to look in the
-    usual places. ``options`` are those of :meth:`dovetail.session.Session.open`. Raises
+    ``config`` is the path of a ``dovetail.yaml``, a dict of the same shape, or None for no sources:
+    files can still be queried. ``options`` are those of :meth:`dovetail.session.Session.open`. Raises
     :class:`dovetail.errors.ConfigError` with every mistake in the configuration. No source is
     connected to before the first query needs it.
     """

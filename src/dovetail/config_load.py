@@ -66,11 +66,13 @@ def load(
     in ``Config.warnings``.
     """
     environment = os.environ if environment is None else environment
-    profile = profile or environment.get("DOVETAIL_PROFILE") or None
     path: Path | None = None
     if source is None:
         path, _ = find(environment=environment)
         source = {} if path is None else path
+    if not isinstance(source, Mapping) or "profiles" in source:
+        # a dict without profiles was not meant by whoever set the variable
+        profile = profile or environment.get("DOVETAIL_PROFILE") or None
     lines: dict[tuple[str | int, ...], int] = {}
     problems: list[ConfigProblem] = []
     if isinstance(source, Mapping):
