@@ -13,22 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from os import PathLike
+    from pathlib import Path
 
     from dovetail.session import Session
 
 __all__ = ["__version__", "connect"]
 
 
-def connect(
-    config: str | PathLike[str] | Mapping[str, Any] | None = None, **options: Any
-) -> Session:
+def connect(config: str | Path | Mapping[str, Any] | None = None, **options: Any) -> Session:
     """Open a :class:`dovetail.session.Session`.
 
     ``config`` is the path of a ``dovetail.yaml``, a dict of the same shape, or None for no sources:
-    files can still be queried. ``options`` are those of :meth:`dovetail.session.Session.open`. Raises
-    :class:`dovetail.errors.ConfigError` with every mistake in the configuration. No source is
-    connected to before the first query needs it.
+    files can still be queried. ``options`` are those of :meth:`dovetail.session.Session.open`.
+    Raises :class:`dovetail.errors.ConfigError` with every mistake in the configuration. No source
+    is connected to before the first query needs it.
     """
     from dovetail.session import Session
 
