@@ -180,54 +180,80 @@ def read(
     road: Road = "native",
     *,
     sql: str = "SELECT * FROM {0}",
+    instance: duckdb.DuckDBPyConnection | None = None,
 ) -> pa.Table:
-    """Read one fragment over one road, in a snapshot and an engine of its own.
+    """Read one fragment over one road, in a snapshot of its own.
 
-    The types of the result are checked against the request's. Errors are translated as the engine
-    translates them.
+    ``instance`` is from :func:`engine`; without it one is made for this call. The types that the
+    engine sees are checked against the request's. Errors are translated as the engine does.
     """
-    with engine(connector) as (instance, _), contextlib.closing(connector.snapshot()) as snapshot:
-        try:
-            instance.execute("BEGIN")
-            if road == "stream":
-                snapshot.prepare([request])
-            relation = relation_of(connector, snapshot, request, road, instance)
-            if road == "native":
-                snapshot.begin_native(
-                    lambda text: instance.execute(text).fetchall(), alias_of(connector)
-                )
-                described = instance.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
-                assert [(row[0], row[1]) for row in described] == [
-                    (c.name, c.type.text) for c in request.columns
-                ]
-            return instance.execute(sql.format(relation)).to_arrow_table()
-        except duckdb.Error as error:
-            translated = connector.translate_error(error)
-            if translated is None:
-                raise
-            raise translated from None
+    return _query(connector, request, road, sql, instance).to_arrow_table()
 
 
 def rows(
-    connector: Connector, request: FragmentRequest, road: Road = "native"
+    connector: Connector,
+    request: FragmentRequest,
+    road: Road = "native",
+    *,
+    sql: str = "SELECT * FROM {0}",
+    instance: duckdb.DuckDBPyConnection | None = None,
 ) -> list[tuple[Any, ...]]:
-    """The fragment's rows as Python values, intervals and such as DuckDB's text."""
-    with engine(connector) as (instance, _), contextlib.closing(connector.snapshot()) as snapshot:
+    """Like :func:`read`, as the Python values that DuckDB gives."""
+    return _query(connector, request, road, sql, instance).fetchall()
+
+
+@dataclass
+class _Answer:
+    """A whole answer, fetched before its transaction ended."""
+
+    table: pa.Table
+    values: list[tuple[Any, ...]]
+
+    def to_arrow_table(self) -> pa.Table:
+        return self.table
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        return self.values
+
+
+def _query(
+    connector: Connector,
+    request: FragmentRequest,
+    road: Road,
+    sql: str,
+    instance: duckdb.DuckDBPyConnection | None,
+) -> _Answer:
+    with contextlib.ExitStack() as stack:
+        if instance is None:
+            instance, _ = stack.enter_context(engine(connector))
+        snapshot = stack.enter_context(contextlib.closing(connector.snapshot()))
+        execute = instance.execute
+        alias = alias_of(connector)
         try:
-            instance.execute("BEGIN")
+            execute("BEGIN")
+            stack.callback(_roll_back, instance)
             if road == "stream":
                 snapshot.prepare([request])
             relation = relation_of(connector, snapshot, request, road, instance)
             if road == "native":
-                snapshot.begin_native(
-                    lambda text: instance.execute(text).fetchall(), alias_of(connector)
-                )
-            return instance.execute(f"SELECT * FROM {relation}").fetchall()
+                snapshot.begin_native(lambda text: execute(text).fetchall(), alias)
+                described = execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+                assert [(row[0], row[1]) for row in described] == [
+                    (c.name, c.type.text) for c in request.columns
+                ]
+            execute(f"CREATE TEMP TABLE answer AS {sql.format(relation)}")
+            table = execute("FROM answer").to_arrow_table()
+            return _Answer(table, execute("FROM answer").fetchall())
         except duckdb.Error as error:
             translated = connector.translate_error(error)
             if translated is None:
                 raise
             raise translated from None
+
+
+def _roll_back(instance: duckdb.DuckDBPyConnection) -> None:
+    with contextlib.suppress(duckdb.Error):
+        instance.execute("ROLLBACK")
 
 
 # --- the suite ------------------------------------------------------------------------------------

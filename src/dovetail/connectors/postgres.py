@@ -34,7 +34,7 @@ from dovetail.connectors.postgres_connect import (
     read_transaction,
     side_connection,
 )
-from dovetail.connectors.postgres_errors import is_ours, source_error
+from dovetail.connectors.postgres_errors import data_error, is_ours, source_error
 from dovetail.connectors.postgres_fragment import Fragment, render
 from dovetail.connectors.postgres_snapshot import READER_ALIAS, PostgresSnapshot, lane_name
 from dovetail.errors import AuthenticationError, DovetailError
@@ -228,6 +228,9 @@ class PostgresConnector(Connector):
             for raised in self._raised:  # one of ours that came back through Arrow as text
                 if raised.message in text:
                     return raised
+        data = data_error(error, self.name)
+        if data is not None:
+            return data if data.message.startswith(f"{self.name}.") or is_ours(error) else None
         if not is_ours(error):
             return None
         return self._translated(error)

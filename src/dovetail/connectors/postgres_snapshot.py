@@ -29,7 +29,7 @@ from dovetail.connectors.base import (
 )
 from dovetail.connectors.postgres_connect import pin_statement
 from dovetail.connectors.postgres_fragment import Fragment
-from dovetail.errors import InternalError
+from dovetail.errors import CancelledError, InternalError
 from dovetail.types import Type
 
 if TYPE_CHECKING:
@@ -42,9 +42,20 @@ _SPLIT_PAGES = 2000  # 16 MB: below, a second connection costs more than it save
 _SMALL_ROWS = 20_000  # read into memory without a second thought
 _BATCH_ROWS = 65_536
 
-# What Arrow cannot carry exactly goes through it as text: it has no time with an offset, its
-# intervals are nanoseconds, and DuckDB writes a HUGEINT into it as a double.
-_TEXT_IN_ARROW = {"timetz", "interval", "uuid", "json", "bit", "enum", "other"}
+# What Arrow cannot carry exactly goes through it as text: it has no time with an offset, and
+# DuckDB writes a HUGEINT into it as a double.
+_TEXT_IN_ARROW = {"timetz", "uuid", "json", "bit", "enum", "other"}
+
+# Arrow's intervals are nanoseconds, DuckDB's text of one cannot always be read back: three numbers.
+_INTERVAL_OUT = (
+    "CASE WHEN {0} IS NULL THEN NULL ELSE [datepart('year', {0}) * 12 + datepart('month', {0}), "
+    "datepart('day', {0}), (datepart('hour', {0}) * 60 + datepart('minute', {0})) * 60000000 "
+    "+ datepart('microsecond', {0})] END"
+)
+_INTERVAL_IN = (
+    "to_months(CAST({0}[1] AS INTEGER)) + to_days(CAST({0}[2] AS INTEGER)) "
+    "+ to_microseconds({0}[3])"
+)
 
 
 def _alias(lane: int, source: str, alias: str) -> str:
@@ -68,6 +79,7 @@ class PostgresSnapshot(Snapshot):
         self._streams_expected = False
         self._exported: str | None = None
         self._cursors: list[duckdb.DuckDBPyConnection] = []
+        self._readers: list[_Reader] = []
         self._pids: list[int] = []
         self._ended = False
 
@@ -179,24 +191,24 @@ class PostgresSnapshot(Snapshot):
                 raise InternalError("a stream fragment was not announced with prepare()")
         try:
             cursor = self._open_cursor()
-            reader = cursor.execute(_arrow_query(fragment, request)).to_arrow_reader(_BATCH_ROWS)
+            received = cursor.execute(_arrow_query(fragment, request)).to_arrow_reader(_BATCH_ROWS)
         except Exception as error:
             raise self._connector.raised(error) from None
-        decode = tuple(
-            f"CAST({{0}} AS {column.type})" if _in_arrow(column.type) != column.type.text else None
-            for column in request.columns
-        )
-        translated = pa.RecordBatchReader.from_batches(reader.schema, self._batches(reader))
+        reader = _Reader(received)
+        with self._lock:
+            self._readers.append(reader)
+        decode = tuple(_from_arrow(column.type) for column in request.columns)
+        translated = pa.RecordBatchReader.from_batches(received.schema, self._batches(reader))
         return Stream(translated, decode)
 
-    def _batches(self, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    def _batches(self, reader: _Reader) -> Iterator[pa.RecordBatch]:
         while True:
             try:
-                batch = reader.read_next_batch()
-            except StopIteration:
-                return
+                batch = reader.next()
             except Exception as error:
                 raise self._connector.raised(error) from None
+            if batch is None:
+                return
             yield batch
 
     def _open_cursor(self) -> duckdb.DuckDBPyConnection:
@@ -250,6 +262,7 @@ class PostgresSnapshot(Snapshot):
         with self._lock:
             self._ended = True
             cursors, self._cursors = self._cursors, []
+            readers, self._readers = self._readers, []
             pids, self._pids = self._pids, []
         if pids:
             with contextlib.suppress(Exception):
@@ -257,10 +270,39 @@ class PostgresSnapshot(Snapshot):
         for cursor in cursors:
             with contextlib.suppress(Exception):
                 cursor.interrupt()
+        for reader in readers:
+            with contextlib.suppress(Exception):
+                reader.close()  # it keeps the connection alive, whoever else holds it
+        for cursor in cursors:
             with contextlib.suppress(Exception):
                 cursor.execute("ROLLBACK")
             with contextlib.suppress(Exception):
                 cursor.close()
+
+
+class _Reader:
+    """A reader that one thread reads and another may close: never both at the same time."""
+
+    def __init__(self, reader: pa.RecordBatchReader) -> None:
+        self._reader: pa.RecordBatchReader | None = reader
+        self._lock = threading.Lock()
+
+    def next(self) -> pa.RecordBatch | None:
+        """The next batch, or None at the end. Raises the scanner's error, or ours when closed."""
+        with self._lock:
+            if self._reader is None:
+                raise CancelledError("the fragment was closed while it was read")
+            try:
+                return self._reader.read_next_batch()
+            except StopIteration:
+                return None
+
+    def close(self) -> None:
+        """Let go of the connection; its statement was cancelled, so a reader is soon out."""
+        with self._lock:
+            reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
 
 
 def _export(execute: Callable[[str], list[tuple[Any, ...]]], alias: str) -> str:
@@ -278,7 +320,7 @@ def _relation(fragment: Fragment, alias: str, sql: str) -> str:
 def _arrow_query(fragment: Fragment, request: FragmentRequest) -> str:
     """The fragment in the reader instance, with what Arrow cannot carry as text."""
     carried = ", ".join(
-        f"CAST({quote(c.name)} AS {_in_arrow(c.type)}) AS {quote(c.name)}" for c in request.columns
+        f"{_to_arrow(c.type).format(quote(c.name))} AS {quote(c.name)}" for c in request.columns
     )
     inner = _relation(fragment, READER_ALIAS, fragment.sql)
     return f"SELECT {carried or '*'} FROM ({inner})"
@@ -287,13 +329,26 @@ def _arrow_query(fragment: Fragment, request: FragmentRequest) -> str:
 READER_ALIAS = "source"
 
 
-def _in_arrow(kind: Type) -> str:
-    """The type as which values of ``kind`` go through Arrow."""
+def _to_arrow(kind: Type) -> str:
+    """A DuckDB expression over ``{0}`` that Arrow carries exactly."""
     if kind.family == "list":
-        return f"{_in_arrow(Type(kind.text[:-2]))}[]"
+        item = _to_arrow(Type(kind.text[:-2]))
+        return f"list_transform({{0}}, lambda v: {item.format('v')})" if item != "{0}" else item
+    if kind.family == "interval":
+        return _INTERVAL_OUT
     if kind.family in _TEXT_IN_ARROW or kind.text in ("HUGEINT", "UHUGEINT"):
-        return "VARCHAR"
-    return kind.text
+        return "CAST({0} AS VARCHAR)"
+    return "{0}"
+
+
+def _from_arrow(kind: Type) -> str | None:
+    """The way back of :func:`_to_arrow`; None where the value is as it was."""
+    if kind.family == "list":
+        item = _from_arrow(Type(kind.text[:-2]))
+        return f"list_transform({{0}}, lambda v: {item.format('v')})" if item else None
+    if kind.family == "interval":
+        return _INTERVAL_IN
+    return None if _to_arrow(kind) == "{0}" else f"CAST({{0}} AS {kind})"
 
 
 def _pages(request: FragmentRequest) -> int:

@@ -270,18 +270,16 @@ def _numeric_wire(column: OutputColumn, native: NativeType, source: str) -> Wire
     if native.modifiers and 0 <= native.modifiers[-1] <= native.modifiers[0] <= 38:
         place = column.label or column.name
         return Wire(_guard(place, kind.text, _is_nan, f"a NaN, which {kind} cannot hold"))
-    return Wire(_to("TEXT"), _exact_decimal(column, source))
+    return Wire(_to("TEXT"), _exact_decimal(column, native, source))
 
 
-def _exact_decimal(column: OutputColumn, source: str) -> str:
+def _exact_decimal(column: OutputColumn, native: NativeType, source: str) -> str:
     """Decode decimal digits into DECIMAL(p,s); DuckDB alone would round them in silence."""
     assert column.type.decimal is not None
     scale = column.type.decimal[1]
-    setting = (
-        f"; `numeric: text` (or double) in the settings of source {source} reads it"
-        if source
-        else ""
-    )
+    setting = ""
+    if not native.modifiers or native.modifiers[0] > 38:  # else the setting changes nothing
+        setting = f"; `numeric: text` (or double) in the settings of source {source} reads it"
     error = (
         f"error({sql_string(DATA_MARK + _braced(column.label or column.name) + ' holds ')} || "
         f"left({{0}}, 120) || "
@@ -323,7 +321,7 @@ def _array_wire(
     if base == "numeric" or base not in _BINARY_ELEMENTS:
         carried = "TEXT[]"
         if base == "numeric" and item.type.decimal is not None:
-            decode = _exact_decimal(item, source)
+            decode = _exact_decimal(item, native, source)
         elif base == "bytea":
             decode = "unhex(substr({0}, 3))"  # \xBEEF
         elif base == "inet":
