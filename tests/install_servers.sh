@@ -3,13 +3,15 @@
 # Never skips in silence: without them it says what to install and fails.
 set -eu
 
+root="${DOVETAIL_TEST_ROOT:-}" # a test of this script looks in an empty place
+
 # Given servers (tests/servers.py) need no programs.
 missing=""
 if [ -z "${DOVETAIL_TEST_POSTGRES:-}" ] && ! command -v initdb >/dev/null 2>&1 &&
-   ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then
+   ! ls "$root"/usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then
   missing="postgresql"
 fi
-PATH="$PATH:/usr/sbin:/usr/local/sbin"
+PATH="$PATH:$root/usr/sbin:$root/usr/local/sbin"
 if [ -z "${DOVETAIL_TEST_MYSQL:-}" ] && ! command -v mariadbd >/dev/null 2>&1 &&
    ! command -v mysqld >/dev/null 2>&1; then
   missing="$missing mariadb-server"
