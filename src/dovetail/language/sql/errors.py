@@ -474,21 +474,20 @@ def explain_grouping(
         return group_error([match[1]], keys, byte_location(sql, position))
     for select in _selects(statement):
         stars = [item for item in select["select_list"] if item.get("class") == "STAR"]
-        keys = _keys(select)
-        if not stars or not keys:
+        if not stars:
             continue
-        grouped = {key.split(".")[-1].lower() for key in keys}
-        named = [
+        columns = [
             column
             for table in _dicts(select.get("from_table"))
             if table.get("type") == "BASE_TABLE"
             for column in columns_of(table)
-            if column.lower() not in grouped
         ]
-        if named:
+        keys = _keys(select, columns if len(select["select_list"]) == 1 else ())
+        grouped = {key.split(".")[-1].lower() for key in keys}
+        named = [column for column in dict.fromkeys(columns) if column.lower() not in grouped]
+        if keys and named:
             at = stars[0].get("query_location", 2**64 - 1)
-            where = byte_location(sql, at) if at < 2**63 else None
-            return group_error(list(dict.fromkeys(named)), keys, where)
+            return group_error(named, keys, byte_location(sql, at) if at < 2**63 else None)
     return group_error([match[1]], [], None)
 
 
@@ -516,14 +515,20 @@ def _select_with(statement: dict[str, Any], position: int) -> dict[str, Any] | N
     return found
 
 
-def _keys(select: dict[str, Any]) -> list[str]:
-    """The GROUP BY keys of a SELECT as text, where they are names or positions."""
+def _keys(select: dict[str, Any], expanded: Sequence[str] = ()) -> list[str]:
+    """The GROUP BY keys of a SELECT as text, where they are names or positions.
+
+    ``expanded`` are the output columns of a SELECT that is a single ``*``.
+    """
     keys = []
     for key in select.get("group_expressions") or ():
         node = key
         if node.get("class") == "CONSTANT":
             place = node["value"].get("value")
             items = select["select_list"]
+            if isinstance(place, int) and 0 < place <= len(expanded):
+                keys.append(expanded[place - 1])
+                continue
             if isinstance(place, int) and 0 < place <= len(items):
                 node = items[place - 1]
         if node.get("class") == "COLUMN_REF":
