@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -15,6 +16,9 @@ _HELP_FLAGS = ("-h", "--help")
 
 def run() -> NoReturn:
     """The ``dovetail`` command: never returns."""
+    from dovetail.interfaces.cli.startup import collect_less
+
+    collect_less()
     code = main(sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -24,7 +28,8 @@ def run() -> NoReturn:
 
             abandon_stdout()
             code = code or 141
-    sys.exit(code)
+    # Sessions are closed and files complete; taking the interpreter apart would only take time.
+    os._exit(code)
 
 
 def main(arguments: Sequence[str]) -> int:

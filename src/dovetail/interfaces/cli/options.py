@@ -142,6 +142,7 @@ def with_groups(command: Callable[..., Any]) -> Callable[..., Any]:
         if not is_dataclass(group):
             parameters.append(parameter.replace(annotation=group, kind=parameter.KEYWORD_ONLY))
             continue
+        assert isinstance(group, type)
         groups[name] = group
         group_hints = get_type_hints(group, include_extras=True)
         for item in fields(group):

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -136,6 +136,8 @@ def write_rows(
         "BOOLEAN": pa.bool_(),
     }
     schema = pa.schema([pa.field(name, arrow[type_]) for name, type_ in columns])
+    if output.form.name in ("table", "markdown", "vertical") and output.layout.null is None:
+        output = replace(output, layout=replace(output.layout, null=""))
     arrays = [
         pa.array([row[index] for row in rows], field.type) for index, field in enumerate(schema)
     ]

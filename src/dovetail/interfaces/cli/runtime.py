@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dovetail.interfaces.cli.diagnostics import Diagnostics
 from dovetail.interfaces.cli.interrupt import Interruption
 from dovetail.interfaces.cli.options import ConfigFlags, MessageFlags, SourceFlags
+from dovetail.interfaces.cli.startup import load_arrow_without_numpy
 
 if TYPE_CHECKING:
     from dovetail.config import Config
@@ -40,6 +41,7 @@ class Run:
         ``limits`` that are not None override the configured ones. The command line reads any local
         file with the rights of the user who types; only services are confined to folders.
         """
+        load_arrow_without_numpy()
         config = self.configuration(flags, flags.source)
         given = {name: value for name, value in (limits or {}).items() if value is not None}
         if given:

@@ -8,15 +8,30 @@ from typing import Annotated
 from typer import Argument, Option
 
 from dovetail.errors import UsageError
+from dovetail.interfaces.cli.commands.query import read_sql
 from dovetail.interfaces.cli.options import MessageFlags, SourceFlags
 from dovetail.interfaces.cli.output import write_text
+from dovetail.interfaces.cli.parameters import check_parameters, parse_parameters
 from dovetail.interfaces.cli.runtime import Job, Run
 
 
 def explain(
     where: SourceFlags,
     messages: MessageFlags,
-    sql: Annotated[str, Argument(metavar="SQL", help="The query.")],
+    sql: Annotated[
+        str | None,
+        Argument(metavar="[SQL]", help="The query; without it, -f or stdin.", show_default=False),
+    ] = None,
+    file: Annotated[
+        str | None, Option("--file", "-f", metavar="PATH", help="Read the SQL from a file.")
+    ] = None,
+    param: Annotated[
+        list[str] | None,
+        Option("--param", "-p", metavar="NAME=VALUE", help="Bind $NAME, as in `query`."),
+    ] = None,
+    dialect: Annotated[
+        str, Option("--dialect", metavar="NAME", help="The SQL dialect the query is written in.")
+    ] = "duckdb",
     analyze: Annotated[
         bool, Option("--analyze", help="Run it and show rows, bytes and times.")
     ] = False,
@@ -28,12 +43,15 @@ def explain(
 
     dovetail explain --analyze "select count(*) from crm.customers"
     """
+    text = read_sql(sql, file)
+    values = parse_parameters(param or [])
+    check_parameters(text, values)
     if format not in ("text", "json"):
         raise UsageError(f'explain --format takes text or json, not "{format}"')
 
     def work(run: Run) -> None:
         with run.session(where) as session:
-            plan = session.explain(sql, analyze=analyze)
+            plan = session.explain(text, values, analyze=analyze, dialect=dialect)
             if format == "json":
                 write_text(json.dumps(plan.to_dict(), indent=2, default=str, ensure_ascii=False))
             else:

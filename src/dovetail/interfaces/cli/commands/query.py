@@ -18,7 +18,7 @@ from dovetail.interfaces.cli.output import Output, choose_output, write_batches
 from dovetail.interfaces.cli.runtime import Job, Run
 
 if TYPE_CHECKING:
-    from dovetail.session import Result
+    from dovetail.execution.result import Result
 
 
 def query(
@@ -86,7 +86,7 @@ def query(
 
     if progress not in ("auto", "plain", "never"):
         raise UsageError(f'--progress takes auto, plain or never, not "{progress}"')
-    text = _read_sql(sql, file)
+    text = read_sql(sql, file)
     reads_stdin = sql_text.reads_stdin(text)
     if reads_stdin:
         _check_stdin(sql, file)
@@ -164,7 +164,8 @@ def _progress(run: Run) -> Callable[[Any], None]:
     return show
 
 
-def _read_sql(sql: str | None, file: str | None) -> str:
+def read_sql(sql: str | None, file: str | None) -> str:
+    """The query: the argument, the file, or what stdin sends. Raises :class:`UsageError`."""
     if sql is not None and file is not None:
         raise UsageError("the SQL is given twice: as an argument and with --file")
     if sql == "-" or (sql is None and file == "-"):

@@ -1,0 +1,72 @@
+"""``docs/cli.md``: the help texts of all commands as one page. A test keeps it up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+_HEAD = """\
+# Command line
+
+This page is the output of `dovetail COMMAND --help`, written by `make regen`; a test fails when it
+is out of date. Data goes to stdout, everything else to stderr.
+
+| exit code | meaning |
+|---|---|
+| 0 | done, also with an empty result |
+| 1 | the query or its data failed: syntax, unknown name, type, conversion, read-only refusal |
+| 2 | usage or configuration: flag, parameter, profile, file that cannot be read or written |
+| 3 | a source could not be reached or refused the login |
+| 4 | a limit stopped it: timeout, memory, temporary space, rows, bytes |
+| 70 | a fault of Dovetail; a report file is named, without data or secrets |
+| 130, 143, 141 | Ctrl-C, SIGTERM, closed pipe |
+
+A flag that every command has may also stand before the command. The configuration is the file that
+`--config` names, else `DOVETAIL_CONFIG`, else `./dovetail.yaml`, else `dovetail.yaml` in the user's
+configuration folder; the first that is found is used alone. `NO_COLOR`, `FORCE_COLOR`, `TERM=dumb`
+and `DOVETAIL_FORMAT` are respected; a flag beats them all.
+
+The formats:
+
+| format | file | NULL | what to know |
+|---|---|---|---|
+| `table` (default) | `.txt` | `NULL` | for eyes; control characters are shown as `\\n`, `\\x1b` |
+| `markdown`, `md` | `.md` | `NULL` | for pages and issues |
+| `vertical` | | `NULL` | one block per row |
+| `csv`, `tsv` | `.csv`, `.tsv` | nothing | the empty string is `""`; minimal quotes; UTF-8 |
+| `json` | `.json` | `null` | one array; whole numbers beyond 2^53 and decimals of more than 15 \
+digits are strings unless `--numbers exact` |
+| `jsonl`, `ndjson` | `.jsonl`, `.ndjson` | `null` | one object per line |
+| `parquet` | `.parquet` | null | `HUGEINT`, the type of sums, becomes `DECIMAL(38,0)` |
+| `arrow` | `.arrow`, `.feather` | null | the stream form on stdout, the file form in these files |
+| `none` | | | runs the query and writes nothing |
+
+Text formats are also written compressed, as `.csv.gz` or `.jsonl.zst`. In CSV and the formats for
+eyes a list, struct or map is JSON and a blob is `\\x` and hex digits. In JSON a blob is
+`{"$base64": "…"}` and a map a list of `[key, value]` pairs, since keys need not be text.
+"""
+
+
+def markdown() -> str:
+    """The whole page."""
+    import typer.main
+
+    from dovetail.interfaces.cli.app import app
+
+    root: Any = typer.main.get_command(app)
+    parts = [_HEAD]
+    for path, command in _commands(root, "dovetail"):
+        # Help depends on the width of the terminal; a page has one width.
+        context = command.context_class(
+            command, info_name=path, terminal_width=100, max_content_width=100
+        )
+        parts.append(f"## {path}\n\n```text\n{command.get_help(context).rstrip()}\n```\n")
+    return "\n".join(parts)
+
+
+def _commands(command: Any, path: str) -> Iterator[tuple[str, Any]]:
+    members = getattr(command, "commands", {})
+    if not members:
+        yield path, command
+    for name, member in members.items():
+        yield from _commands(member, f"{path} {name}")
