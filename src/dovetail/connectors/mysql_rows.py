@@ -236,6 +236,8 @@ class RowReader:
         ends = np.flatnonzero(view == 0xFD)
         ends = ends[ends >= 8]
         ends = ends[(view[ends - 1] == 0xFE) & (view[ends - 2] == 0xFE)]
+        if not len(ends):
+            return None, 0
         starts = np.empty(len(ends), dtype=np.int64)
         starts[0] = 0
         starts[1:] = ends[:-1] + 1 + self.extra

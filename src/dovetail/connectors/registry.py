@@ -43,7 +43,7 @@ _KINDS: dict[str, _Kind] = {
     "mysql": _Kind(
         "dovetail.connectors.mysql",
         "MySQLConnector",
-        {"pymysql": "PyMySQL", "connectorx": "connectorx"},
+        {"pymysql": "PyMySQL", "numpy": "numpy"},
         "mysql",
     ),
     "sqlite": _Kind(
@@ -84,9 +84,7 @@ def connector_class(kind: str, source: str = "") -> type[Connector]:
     return cast(type[Connector], getattr(import_module(known.module), known.name))
 
 
-def open_connector(
-    name: str, settings: Any, options: Mapping[str, Any] | None = None
-) -> Connector:
+def open_connector(name: str, settings: Any, options: Mapping[str, Any] | None = None) -> Connector:
     """The connector for a configured source. Does not connect yet. Errors as above."""
     return connector_class(settings.kind, name)(name, settings, options)
 
