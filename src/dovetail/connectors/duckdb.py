@@ -134,7 +134,11 @@ class DuckDBConnector(Connector):
         return request.query.sql(dialect="duckdb")
 
     def snapshot(self) -> DuckDBSnapshot:
-        """A view of the attached file, which no writer can change meanwhile."""
+        """A view of the attached file.
+
+        Raises :class:`StaleCatalogError`, once, when a writer got at the file since it was opened:
+        it is open anew then.
+        """
         self.attached()
         with self._lock:
             try:
@@ -142,9 +146,10 @@ class DuckDBConnector(Connector):
             except OSError as error:
                 raise self._unavailable(error) from None
         if not unchanged:
-            raise SourceUnavailableError(
-                f"source {self.name}: {self.path} was changed while this session had it open; "
-                "open a new session to read it",
+            self.close()
+            self.attached()
+            raise StaleCatalogError(
+                f"source {self.name}: {self.path} was changed since it was opened",
                 source=self.name,
             )
         return DuckDBSnapshot(self)
@@ -153,7 +158,11 @@ class DuckDBConnector(Connector):
         """Attach the file read-only."""
         self._require_file()
         path = sql_string(str(self.path.resolve()))
-        return NativeSetup(statements=(f"ATTACH {path} AS {{alias}} ({_ATTACH_OPTIONS})",))
+        # The comment makes the setup of a changed file another one, for which the engine opens
+        # the file anew.
+        state = "-".join(map(str, _stamp(self.path)))
+        attach = f"ATTACH {path} AS {{alias}} ({_ATTACH_OPTIONS}) /* {state} */"
+        return NativeSetup(statements=(attach,))
 
     def translate_error(self, error: BaseException) -> Exception | None:
         """Errors of reading the attached file as ours; None when they are not about this file."""

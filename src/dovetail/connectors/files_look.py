@@ -107,9 +107,9 @@ class Guard:
     def decode(self, value: str, label: str) -> str:
         """The DuckDB expression; a value that does not fit raises ``dovetail-data:…``."""
         if self.format:
-            # strptime reads "infinity" as 1900-01-01.
+            # strptime reads "infinity" and "epoch" as 1900-01-01.
             cast = (
-                f"CASE WHEN {value} NOT LIKE '%infinity' "
+                f"CASE WHEN lower({value}) NOT IN ('infinity', '-infinity', 'epoch') "
                 f"THEN CAST(try_strptime({value}, {sql_string(self.format)}) AS {self.type}) END"
             )
         else:
