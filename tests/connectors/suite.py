@@ -108,6 +108,9 @@ def engine(connector: Connector) -> Iterator[tuple[duckdb.DuckDBPyConnection, st
         instance.execute("SET lock_configuration = true")
         yield instance, name
     finally:
+        # Before closing: DuckDB ends the process when the roll-back in its destructor fails, as it
+        # does for a transaction whose server connection was lost.
+        _roll_back(instance)
         instance.close()
 
 

@@ -15,9 +15,9 @@ from tests.connectors.suite import Adapter, ConnectorSuite, Tables
 from tests.databases import Database, quoted
 
 
-def connector_for(database: Database, name: str = "shop", **changes: Any) -> PostgresConnector:
+def connector_for(at: Database, name: str = "shop", **changes: Any) -> PostgresConnector:
     """A connector that logs in as the read-only user."""
-    given = {**database.source(), **changes}
+    given = {**at.source(), **changes}
     if isinstance(given.get("password"), str):
         given["password"] = Secret(given["password"])
     return PostgresConnector(name, PostgresSettings(**given))
