@@ -35,7 +35,13 @@ from dovetail.connectors.base import (
     sql_string,
 )
 from dovetail.connectors.sqlite_catalog import SCHEMA, read_tables
-from dovetail.connectors.sqlite_types import TYPE_TABLE, decode, encode, native_column
+from dovetail.connectors.sqlite_types import (
+    TYPE_TABLE,
+    decode,
+    encode,
+    native_column,
+    sqlite_name,
+)
 from dovetail.errors import (
     CancelledError,
     DataError,
@@ -156,7 +162,9 @@ class SQLiteConnector(Connector):
             except OSError:
                 result.append(None)
             else:
-                result.append((status.st_ino, status.st_size, status.st_mtime_ns))
+                # A reader makes an empty log; nothing is in it.
+                state = (status.st_ino, status.st_size, status.st_mtime_ns)
+                result.append(state if status.st_size else None)
         return tuple(result)
 
     def proven(self, table: str, doubts: Sequence[str], stamp: Stamp) -> bool:
@@ -165,7 +173,7 @@ class SQLiteConnector(Connector):
         False also while the file is being written: a change within the clock's tick would leave
         its time stamp as it is, so a fresh one proves nothing.
         """
-        if time.time() - max(part[2] for part in stamp if part is not None) / 1e9 < SETTLED:
+        if time.time() - max((part[2] for part in stamp if part is not None), default=0) / 1e9 < SETTLED:
             return False
         with self._lock:
             if self._proofs_of != stamp:
@@ -177,9 +185,9 @@ class SQLiteConnector(Connector):
         if not asked:
             return True
         # A NULL cell makes most doubts NULL, which WHERE takes for false: NULL is never doubtful.
-        test = f"SELECT 1 FROM {quote(table)} WHERE {{}} LIMIT 1"
+        test = f"SELECT 1 FROM {sqlite_name(table)} WHERE {{}} LIMIT 1"
         with self._attached() as (connection, alias):
-            clean = not _query(connection, alias, test.format(" OR ".join(asked)))
+            clean = not _query(connection, alias, test.format(_any(asked)))
             found = dict.fromkeys(asked, clean)
             if not clean and len(asked) > 1:
                 for doubt in asked:
@@ -383,7 +391,7 @@ class SQLiteSnapshot(Snapshot):
         names = [f"c{index}" for index in range(len(request.columns))]
         if request.scan is not None:
             inputs = [column for column, _ in request.scan.columns]
-            origin = quote(request.scan.table.source_name)
+            origin = sqlite_name(request.scan.table.source_name)
         else:
             inputs = [column.name for column in request.columns]
             query = request.query.copy()
@@ -425,6 +433,12 @@ def _quietly(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
 
     with contextlib.suppress(Exception):
         connection.execute(sql)
+
+
+def _any(conditions: Sequence[str]) -> str:
+    """All conditions joined by OR, in groups: SQLite allows an expression a depth of 1,000."""
+    groups = [conditions[start : start + 100] for start in range(0, len(conditions), 100)]
+    return " OR ".join(f"({' OR '.join(group)})" for group in groups)
 
 
 def _declared(table: TableInfo, source_name: str) -> str | None:

@@ -130,32 +130,43 @@ class NativeColumn:
     expression: str
 
 
+def sqlite_name(name: str) -> str:
+    """A quoted identifier for SQLite, in backticks.
+
+    SQLite takes a double-quoted name that it does not know for a string: a dropped column would be
+    read as its own name.
+    """
+    return "`" + name.replace("`", "``") + "`"
+
+
 def native_column(column: str, declared: str, type_: Type, label: str) -> NativeColumn | None:
     """The native road for a column, or None if its declaration has none."""
-    c = quote(column)
+    c, scan = sqlite_name(column), quote(column)
     scanned = scanner_type(declared)
     not_integer = f"(typeof({c}) <> 'integer' AND {c} IS NOT NULL)"
     if type_ == BIGINT and scanned == BIGINT:
-        return NativeColumn(not_integer, c)
+        return NativeColumn(not_integer, scan)
     if type_ == BOOLEAN and scanned == BIGINT:
-        return NativeColumn(f"({not_integer} OR {c} NOT IN (0, 1))", f"({c} = 1)")
+        return NativeColumn(f"({not_integer} OR {c} NOT IN (0, 1))", f"({scan} = 1)")
     if type_ == VARCHAR and scanned == VARCHAR:
-        return NativeColumn(f"NOT ({c} >= '' AND {c} < x'')", _checked_text(c, label))
+        return NativeColumn(f"NOT ({c} >= '' AND {c} < x'')", _checked_text(scan, label))
     if type_ == BLOB and scanned == BLOB:
-        return NativeColumn(f"NOT ({c} >= x'')", c)
+        return NativeColumn(f"NOT ({c} >= x'')", scan)
     if type_ == DATE and scanned == DATE:
-        return NativeColumn(f"(date({c}) IS NOT {c} AND {c} IS NOT NULL)", c)
+        return NativeColumn(f"(date({c}) IS NOT {c} AND {c} IS NOT NULL)", scan)
     if type_ == DOUBLE and scanned == DOUBLE:
-        return NativeColumn(f"NOT ({c} BETWEEN -{_EXACT_DOUBLE} AND {_EXACT_DOUBLE})", c)
+        if any(word in declared.upper() for word in ("REAL", "FLOA", "DOUB")):
+            return NativeColumn(f"NOT ({c} < '')", scan)  # SQLite made every number a real
+        return NativeColumn(f"NOT ({c} BETWEEN -{_EXACT_DOUBLE} AND {_EXACT_DOUBLE})", scan)
     if type_.decimal is not None and scanned == DOUBLE:
         # Within 15 digits one decimal only is nearest to a double.
         precision, scale = type_.decimal
         bound = 10 ** max(min(precision, 15) - scale, 0)
-        text = decode(type_, f"printf('%.15g', {c})", label)
+        text = decode(type_, f"printf('%.15g', {scan})", label)
         return NativeColumn(
             f"NOT ({c} BETWEEN -{bound} AND {bound})",
-            f"CASE WHEN CAST(TRY_CAST({c} AS {type_}) AS DOUBLE) = {c} "
-            f"THEN TRY_CAST({c} AS {type_}) WHEN {c} IS NULL THEN NULL ELSE {text} END",
+            f"CASE WHEN CAST(TRY_CAST({scan} AS {type_}) AS DOUBLE) = {scan} "
+            f"THEN TRY_CAST({scan} AS {type_}) WHEN {scan} IS NULL THEN NULL ELSE {text} END",
         )
     return None
 
@@ -165,7 +176,7 @@ def encode(column: str, type_: Type) -> str:
 
     Text that begins with NUL marks a cell that the type cannot hold, and what it holds.
     """
-    c = quote(column)
+    c = sqlite_name(column)
     family = type_.family
     is_text = f"{c} >= '' AND {c} < x''"
     integer = f"typeof({c}) = 'integer'"
