@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _TRIES = 4
 _IDLE_SECONDS = 60.0
+_FRESH_SECONDS = 2.0  # so recently used that asking whether it still answers is not worth a trip
 _LEASE_SECONDS = 30.0
 
 _LOGIN = {1044, 1045, 1130, 1131, 1132, 1133, 1698, 1820, 1862, 1873, 2059, 2061, 3118, 3159, 4151}
@@ -37,7 +38,6 @@ _GONE = {1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 2002,
 _GONE |= {2055, 4031}
 _STALE = {1049, 1051, 1054, 1109, 1146, 1305, 1356, 1412}
 _TRANSIENT = {1205, 1213, 1290} | _CROWDED | _GONE
-_NEVER_RETRIED = {2026}  # TLS: the same again next time
 
 # What every session is pinned to, so that a fragment means the same on every server. Values that
 # a server does not know are tried on their own and left out (MariaDB and MySQL differ).
@@ -67,6 +67,8 @@ def map_error(
     detail = redact(text).strip()
     where = f"source {source}"
     retryable = number in _TRANSIENT or isinstance(error, (OSError, EOFError))
+    if number == 1049 and doing == "connecting":
+        return SourceError(f"{where}: {detail}", source=source)
     if number in _LOGIN:
         return AuthenticationError(f"{where} refused the login: {detail}", source=source)
     if number in _CROWDED:
@@ -278,9 +280,12 @@ class Pool:
                 session = self._idle.pop() if self._idle else None
             if session is None:
                 return self.open()
-            if time.monotonic() - session.used > _IDLE_SECONDS:
+            idle = time.monotonic() - session.used
+            if idle > _IDLE_SECONDS:
                 session.close()
                 continue
+            if idle < _FRESH_SECONDS:
+                return session
             try:
                 session.connection.ping(reconnect=False)  # type: ignore[no-untyped-call]
             except Exception:
@@ -392,10 +397,15 @@ class Pool:
                 raise map_error(error, self.name) from error
         session.max_packet = int(row[0]) if row else 1 << 22
 
+    def forget_idle(self) -> None:
+        """Close the idle sessions: one of them turned out to be dead."""
+        with self._changed:
+            idle, self._idle = self._idle, []
+        for session in idle:
+            session.close()
+
     def close(self) -> None:
         """Close what is idle; leased sessions close when they come back."""
         with self._changed:
             self._closed = True
-            idle, self._idle = self._idle, []
-        for session in idle:
-            session.close()
+        self.forget_idle()

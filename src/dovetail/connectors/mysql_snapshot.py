@@ -86,7 +86,9 @@ class MySQLSnapshot(Snapshot):
             self._started(None)
             if self._cancelled or self._closed:
                 raise self._ended() from None
-            raise map_error(error, self._pool.name, table=table) from error
+            mapped = map_error(error, self._pool.name, table=table)
+            mapped.table = mapped.table or table
+            raise mapped from error
         self._started(stream)
         return Stream(
             pa.RecordBatchReader.from_batches(stream.schema, stream.batches()),
@@ -133,20 +135,35 @@ class MySQLSnapshot(Snapshot):
         self._check_open()
         self._room = self._pool.reserve(min(wanted, self._pool.size))
         try:
-            while len(self._sessions) < self._room:
-                try:
-                    session = self._pool.session()
-                except SourceError:
-                    if not self._sessions:
-                        raise
-                    break  # the server has no more connections to give; fewer will do
-                with self._state:
-                    self._sessions.append(session)
-            self._begin()
-        except BaseException:
+            try:
+                self._connect()
+                self._begin()
+            except SourceUnavailableError:
+                # An idle connection may have died unnoticed; new ones tell how the server is.
+                for session in self._sessions:
+                    session.close()
+                self._sessions = []
+                self._pool.forget_idle()
+                self._check_open()
+                self._connect()
+                self._begin()
+        except BaseException as error:
             self.close()
-            raise
+            if self._cancelled:
+                raise self._ended() from None
+            raise map_error(error, self._pool.name) from error
         self._free = list(self._sessions)
+
+    def _connect(self) -> None:
+        while len(self._sessions) < self._room:
+            try:
+                session = self._pool.session()
+            except SourceError:
+                if not self._sessions:
+                    raise
+                return  # the server has no more connections to give; fewer will do
+            with self._state:
+                self._sessions.append(session)
 
     def _begin(self) -> None:
         """Start one snapshot on all sessions, or keep a single session."""
