@@ -38,7 +38,7 @@ from dovetail.engines.reference import DuckDBReference
 from dovetail.errors import StaleCatalogError, UsageError
 from dovetail.execution.profile import Profile
 from dovetail.execution.result import Result
-from dovetail.execution.run import Run, RunLimits
+from dovetail.execution.run import Run, RunLimits, run_query
 from dovetail.planning import Planned, Planner
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ class Session:
         on_progress: Progress | None,
     ) -> Result:
         limits = self.config.limits
-        run = Run(
+        return run_query(
             self._engine,
             self._connectors_of(planned),
             planned.work,
@@ -249,9 +249,8 @@ class Session:
             ),
             profile,
             on_progress,
+            self._running.add,
         )
-        self._running.add(run)
-        return run.start()
 
     # -- looking around -------------------------------------------------------------------------
 

@@ -164,6 +164,9 @@ class Snapshot(ABC):
     Methods may be called from several threads; ``cancel`` and ``close`` at any time, repeatedly.
     """
 
+    def plan_native(self, requests: list[FragmentRequest]) -> None:  # noqa: B027
+        """Called once with every fragment of the query on this source, before :meth:`native`."""
+
     @abstractmethod
     def native(self, request: FragmentRequest, alias: str) -> NativeRelation | None:
         """The fragment as a relation of the engine, or None to use :meth:`read`.

@@ -37,12 +37,16 @@ class EngineLimits:
 
 @dataclass
 class Instance:
-    """One locked DuckDB database; ``name`` is its application name at the sources."""
+    """One locked DuckDB database; ``name`` is its application name at the sources.
+
+    ``leases`` counts the queries it has served, the present one included.
+    """
 
     name: str
     connection: duckdb.DuckDBPyConnection
     attached: Mapping[str, NativeSetup]
     disposable: bool = False
+    leases: int = 1
     registered: list[str] = field(default_factory=list)
 
     def alias(self, source: str) -> str:
@@ -57,6 +61,10 @@ class Instance:
         """Make an Arrow stream readable under ``name`` until the lease ends."""
         self.connection.register(name, relation)
         self.registered.append(name)
+
+    def report(self) -> str:
+        """The engine's profile (JSON) of the statement that ended last; empty if there is none."""
+        return str(self.connection.get_profiling_information(format="json") or "")
 
     def interrupt(self) -> None:
         """Stop the running statement; callable from any thread."""
@@ -92,6 +100,7 @@ class DuckDBEngine:
                     if all(instance.attached.get(n) == setup for n, setup in sources.items()):
                         self._idle.remove(instance)
                         self._busy.append(instance)
+                        instance.leases += 1
                         self._share_memory()
                         return instance
                 # Attaching is not possible after the lock: make one that knows all seen so far.
@@ -134,6 +143,13 @@ class DuckDBEngine:
             instance.connection.close()
         for old in evicted:
             old.connection.close()
+
+    def forget_idle(self) -> None:
+        """Close the idle instances: a source's connections that they hold may be dead."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for instance in idle:
+            instance.connection.close()
 
     def close(self) -> None:
         """Close every idle instance; busy ones close when they are released."""
@@ -180,6 +196,7 @@ class DuckDBEngine:
         connection = instance.connection
         connection.execute("SET TimeZone='UTC'")
         connection.execute("SET enable_progress_bar=false")
+        connection.execute("SET enable_profiling='no_output'")
         if self._limits.temp_directory is not None:
             directory = Path(self._limits.temp_directory) / instance.name
             connection.execute(f"SET temp_directory={sql_string(str(directory))}")

@@ -51,7 +51,7 @@ def _from_engine(error: BaseException, text: str) -> BaseException:
     name = type(error).__name__
     lowered = text.lower()
     if name == "OutOfMemoryException" or "out of memory" in lowered:
-        if "temp" in lowered and "director" in lowered or "max_temp_directory_size" in lowered:
+        if "max_temp_directory_size" in lowered or ("temp" in lowered and "director" in lowered):
             return TempSpaceExceededError(
                 "the temporary folder is full while spilling; raise limits.temp_space or narrow "
                 "the query"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +17,9 @@ if TYPE_CHECKING:
 class Result:
     """Rows of one query, to be read once.
 
-    Reading drives the query: sources are read while rows are taken, and errors of the run come out
-    of the reader. Close the result (or read it to the end) to give back what it holds.
+    The query works a little ahead of whoever reads; its errors come out of the reading. Close the
+    result or read it to the end to give back what it holds. A result that is dropped unread, with
+    every reader taken from it, ends by itself.
     """
 
     def __init__(
@@ -85,10 +85,15 @@ class Result:
         return pa.Table.from_batches(list(self.batches()), schema=self._schema)
 
     def rows(self) -> list[tuple[Any, ...]]:
-        """All rows as Python tuples."""
+        """All rows as Python tuples; whole numbers of any width are int."""
         rows: list[tuple[Any, ...]] = []
+        # Arrow has no integer of 128 bits: a HUGEINT travels as DECIMAL(38, 0).
+        wide = [type_ in ("HUGEINT", "UHUGEINT") for type_ in self._types]
         for batch in self.batches():
             columns = [column.to_pylist() for column in batch.columns]
+            for index, is_wide in enumerate(wide):
+                if is_wide:
+                    columns[index] = [None if v is None else int(v) for v in columns[index]]
             rows.extend(zip(*columns, strict=True) if columns else [()] * batch.num_rows)
         return rows
 
@@ -118,7 +123,3 @@ class Result:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
-
-    def __del__(self) -> None:
-        with contextlib.suppress(Exception):
-            self._close()

@@ -2,26 +2,31 @@
 
 Fragments come to the engine on two roads (see :mod:`dovetail.connectors.base`). Streams are
 fetched ahead in threads of their own, so sources work in parallel; native relations are read inside
-the engine's own transaction. Everything a run opens is closed by :meth:`Run.close`, whatever
-happened before.
+the engine's own transaction.
+
+A run has two threads. The *worker* makes every call that may block: it opens, executes, hands the
+batches over and gives back whatever was opened, whatever happened before. The *watcher* waits for
+a reason to stop (the time limit, a cancel, a result that was dropped) and then breaks up the
+worker's calls, here and at the sources. Readers only wait for the two, so a limit and Ctrl-C reach
+them in time even when a source is frozen and the worker cannot be freed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dovetail.connectors.base import (
     Connector,
     FragmentRequest,
     NativeRelation,
     NativeSetup,
-    OutputColumn,
     Snapshot,
     Stream,
     quote,
@@ -30,21 +35,31 @@ from dovetail.engines.duckdb import DuckDBEngine, Instance
 from dovetail.errors import (
     BytesExceededError,
     CancelledError,
-    DovetailError,
     InternalError,
     RowsExceededError,
+    SourceUnavailableError,
     TimeoutExceededError,
 )
 from dovetail.execution.errors import translate_run_error
+from dovetail.execution.handover import Handover, Rows
+from dovetail.execution.moved import LIMIT_MARK, add_measures, guarded
 from dovetail.execution.profile import FragmentProfile, Profile
 from dovetail.execution.result import Result
-from dovetail.execution.stream import FragmentStream
+from dovetail.execution.stream import FragmentStream, RereadError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _BATCH_ROWS = 65_536
-_STOP_SECONDS = 10.0
+# How long a stopped query may clean up before its reader gets the error all the same.
+_GRACE_SECONDS = 3.0
+# An interrupt between two statements is lost, so it is repeated; sources are asked less often.
+_INTERRUPT_SECONDS = 0.05
+_CANCEL_SECONDS = 1.0
+_PROGRESS_SECONDS = 0.1
+
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
 
 
 @dataclass(frozen=True)
@@ -84,6 +99,50 @@ class Work:
     materialize: frozenset[int] = frozenset()
 
 
+def run_query(
+    engine: DuckDBEngine,
+    connectors: Mapping[str, Connector],
+    work: Work,
+    limits: RunLimits,
+    profile: Profile,
+    on_progress: Callable[[Profile], None] | None = None,
+    started: Callable[[Run], None] = lambda run: None,
+) -> Result:
+    """Run ``work``; ``started`` is told of every run that begins.
+
+    It runs a second time when nothing has been seen of the first, and only when that can help: a
+    warm instance's connections were lost while they were idle, or the engine reads a stream twice.
+
+    Raises:
+        DovetailError: whatever stopped the query; nothing is left open then.
+    """
+    begin = time.perf_counter()
+    again: set[str] = set()
+    while True:
+        left = limits
+        if limits.timeout is not None:
+            left = replace(
+                limits, timeout=max(0.001, limits.timeout - (time.perf_counter() - begin))
+            )
+        run = Run(engine, connectors, work, left, profile, on_progress)
+        run.timeout_shown = limits.timeout
+        started(run)
+        try:
+            return run.start()
+        except RereadError:
+            if "reread" in again:
+                raise
+            again.add("reread")
+            work = replace(work, materialize=frozenset(p.number for p in work.pieces))
+        except SourceUnavailableError:
+            if "idle" in again or not run.on_warm_connections:
+                raise
+            again.add("idle")
+            engine.forget_idle()
+        profile.fragments.clear()
+        profile.rows = 0
+
+
 class Run:
     """A query under way."""
 
@@ -100,22 +159,31 @@ class Run:
         self._connectors = connectors
         self._work = work
         self._limits = limits
+        self.timeout_shown = limits.timeout
         self._profile = profile
         self._on_progress = on_progress
+        self._progress_due = 0.0
         self._snapshots: dict[str, Snapshot] = {}
         self._streams: list[FragmentStream] = []
-        self._native: set[str] = set()
+        self._native: dict[int, str] = {}  # fragment number → its relation
         self._instance: Instance | None = None
         self._lock = threading.RLock()
-        self._stop: DovetailError | None = None
-        self._closed = False
-        self._finished = False
-        self._timer: threading.Timer | None = None
+        self._stop: BaseException | None = None
+        self._finished = False  # every row has been handed over
         self._started = time.perf_counter()
         self._warnings: list[str] = []
         self._types = work.types
+        self._schema: pa.Schema | None = None
+        self._handover = Handover(_GRACE_SECONDS)
+        # A SimpleQueue may be put to from anywhere, also from a destructor.
+        self._reasons: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+        self._over = threading.Event()  # the worker needs no more breaking up
+        self._worker = threading.Thread(target=self._main, name="dovetail-run", daemon=True)
+        self._watcher = threading.Thread(target=self._watch, name="dovetail-watch", daemon=True)
+        self.on_warm_connections = False
+        """Whether it read sources over connections that were there before it began."""
 
-    # -- start ----------------------------------------------------------------------------------
+    # -- the reader's side ----------------------------------------------------------------------
 
     def start(self) -> Result:
         """Begin to run and wait for the first rows.
@@ -123,37 +191,156 @@ class Run:
         Raises:
             DovetailError: whatever stopped the query; nothing is left open then.
         """
-        if self._limits.timeout is not None:
-            self._timer = threading.Timer(self._limits.timeout, self._expire)
-            self._timer.daemon = True
-            self._timer.start()
-        try:
-            reader = self._open()
-            batches = self._batches(reader)
-            first = next(batches, None)
-        except BaseException as error:
-            translated = self._translate(error)
-            self.close()
-            if translated is error:
-                raise
-            raise translated from None
+        self._watcher.start()
+        self._worker.start()
+        first = self._take()
+        assert self._schema is not None
         return Result(
-            reader.schema,
+            self._schema,
             self._types,
-            self._chain(first, batches),
+            Rows(first, self._take, self._abandon),
             self._profile,
             self.cancel,
             self.close,
             lambda: list(self._warnings),
         )
 
-    @staticmethod
-    def _chain(
-        first: pa.RecordBatch | None, rest: Iterator[pa.RecordBatch]
-    ) -> Iterator[pa.RecordBatch]:
-        if first is not None:
-            yield first
-        yield from rest
+    def _take(self) -> pa.RecordBatch | None:
+        try:
+            return self._handover.take()
+        except (KeyboardInterrupt, SystemExit):
+            self.close()
+            raise
+
+    def cancel(self) -> None:
+        """Stop the query here and at the sources; rows taken later raise CancelledError."""
+        reason = CancelledError("the query was cancelled")
+        self._end(reason)
+        self._handover.stop(reason)
+
+    def close(self) -> None:
+        """Give back everything, ending what still runs. Idempotent; callable from any thread.
+
+        Waits until all is given back, three seconds at most: a source that does not answer any
+        more may hold its connection for longer.
+        """
+        reason = _closed()
+        self._end(reason)
+        self._handover.stop(reason)
+        if threading.current_thread() not in (self._worker, self._watcher):
+            self._handover.wait_finished()
+
+    def _abandon(self) -> None:
+        self._reasons.put(_closed())
+
+    def _end(self, reason: BaseException) -> None:
+        with self._lock:
+            if self._finished or self._stop is not None:
+                return
+            self._stop = reason
+        self._handover.stop(reason)
+        self._reasons.put(None)
+
+    # -- the watcher ----------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        try:
+            reason = self._reasons.get(timeout=self._limits.timeout)
+        except queue.Empty:
+            reason = TimeoutExceededError(
+                f"the query ran longer than {self.timeout_shown:g} s (limits.timeout); "
+                "narrow it or raise the limit"
+            )
+        if reason is not None:
+            self._end(reason)
+        if self._stop is not None:
+            self._break_up()
+
+    def _break_up(self) -> None:
+        """Interrupt the worker's calls until it has none left."""
+        due = time.monotonic()
+        cancelling: dict[str, threading.Thread] = {}
+        while not self._over.is_set():
+            with self._lock:
+                snapshots, streams = dict(self._snapshots), list(self._streams)
+                instance = self._instance
+            if instance is not None:
+                with contextlib.suppress(Exception):
+                    instance.interrupt()
+            for stream in streams:
+                stream.stop()
+            if time.monotonic() >= due:
+                due = time.monotonic() + _CANCEL_SECONDS
+                for source in snapshots:
+                    # A thread each: one that does not answer must not hold up the others.
+                    if source not in cancelling or not cancelling[source].is_alive():
+                        cancelling[source] = threading.Thread(
+                            target=self._cancel_at,
+                            args=(source, snapshots[source], instance),
+                            name=f"dovetail-cancel-{source}",
+                            daemon=True,
+                        )
+                        cancelling[source].start()
+            self._over.wait(_INTERRUPT_SECONDS)
+        for thread in cancelling.values():
+            thread.join(_GRACE_SECONDS)
+
+    def _cancel_at(self, source: str, snapshot: Snapshot, instance: Instance | None) -> None:
+        with contextlib.suppress(Exception):
+            snapshot.cancel()
+        if instance is not None and source in self._native_sources():
+            with contextlib.suppress(Exception):
+                self._connectors[source].cancel_native(instance.name)
+
+    # -- the worker -----------------------------------------------------------------------------
+
+    def _main(self) -> None:
+        error: BaseException | None = None
+        try:
+            self._pump()
+        except BaseException as raised:
+            error = self._translate(raised)
+        try:
+            self._release()
+        finally:
+            self._over.set()
+            self._reasons.put(None)
+            self._watcher.join(_GRACE_SECONDS)
+            self._handover.finish(error)
+
+    def _pump(self) -> None:
+        reader = self._open()
+        try:
+            self._schema = reader.schema
+            rows = 0
+            while True:
+                try:
+                    batch = reader.read_next_batch()
+                except StopIteration:
+                    break
+                self._check()
+                rows += batch.num_rows
+                self._profile.rows = rows
+                if self._limits.max_rows is not None and rows > self._limits.max_rows:
+                    raise RowsExceededError(
+                        f"the result has more than {self._limits.max_rows} rows "
+                        "(limits.max_rows); add a LIMIT or raise it"
+                    )
+                self._progress()
+                self._handover.put(batch)
+            self._check()
+            if self._work.prepare is None:
+                self._measure(self._native)
+            else:
+                self._measure({})
+            self._check_moved()
+            self._progress(last=True)
+            with self._lock:
+                self._check()
+                self._finished = True
+        finally:
+            with contextlib.suppress(Exception):
+                reader.close()  # it holds the connection, whoever else does
 
     def _open(self) -> pa.RecordBatchReader:
         relations = self._fragments()
@@ -161,67 +348,100 @@ class Run:
         assert instance is not None
         if self._work.prepare is not None:
             for statement in self._work.prepare(relations):
-                self._check()
-                instance.connection.execute(statement)
-        self._check()
+                self._execute(statement)
+                self._measure(
+                    {n: relation for n, relation in self._native.items() if relation in statement}
+                )
         statement = self._work.statement(relations)
+        values: Any = None
         if self._work.parameters:
             given = self._work.parameters
-            values: Any = dict(given) if isinstance(given, Mapping) else list(given)
-            cursor = instance.connection.execute(statement, values)
-        else:
-            cursor = instance.connection.execute(statement)
+            values = dict(given) if isinstance(given, Mapping) else list(given)
+        cursor = self._execute(statement, values)
         if not self._work.types:  # known only now: a PIVOT over the values it finds
             self._types = [str(column[1]) for column in cursor.description or ()]
         return cursor.to_arrow_reader(_BATCH_ROWS)
 
+    def _execute(self, statement: str, values: Any = None) -> Any:
+        self._check()
+        assert self._instance is not None
+        if values is None:
+            return self._instance.connection.execute(statement)
+        return self._instance.connection.execute(statement, values)
+
+    def _measure(self, native: Mapping[int, str]) -> None:
+        """Take over what the engine measured of the statement that has just ended."""
+        assert self._instance is not None
+        with contextlib.suppress(Exception):  # figures are welcome, never worth a query
+            report = self._instance.report()
+            if report:
+                add_measures(report, self._profile, native)
+
+    # -- fragments ------------------------------------------------------------------------------
+
     def _fragments(self) -> dict[int, str]:
         """Open every fragment; SQL for the engine's FROM clause per fragment number."""
         connectors = self._connectors
-        for source in dict.fromkeys(piece.source for piece in self._work.pieces):
+        for source, requests in self._by_source(self._work.pieces).items():
+            snapshot = connectors[source].snapshot()
+            with self._lock:
+                self._snapshots[source] = snapshot
             self._check()
-            self._keep(source, connectors[source].snapshot())
+            snapshot.plan_native(requests)
         native: dict[int, NativeRelation] = {}
         setups: dict[str, NativeSetup] = {}
         for piece in self._work.pieces:
             setup = connectors[piece.source].native_setup()
             if setup is None:
                 continue
-            relation = self._snapshots[piece.source].native(
-                piece.request, f"source_{piece.source}"
-            )
+            relation = self._snapshots[piece.source].native(piece.request, f"source_{piece.source}")
             if relation is not None:
                 native[piece.number] = relation
                 setups[piece.source] = setup
-        self._native = {p.source for p in self._work.pieces if p.number in native}
+        relations = {number: relation.sql for number, relation in native.items()}
+        with self._lock:
+            self._native = dict(relations)
         self._lease(setups)
         profiles = {p.number: self._profile_of(p, native.get(p.number)) for p in self._work.pieces}
         streamed = [p for p in self._work.pieces if p.number not in native]
+        self._each(
+            lambda item: self._snapshots[item[0]].prepare(item[1]),
+            list(self._by_source(streamed).items()),
+        )
         self._begin()
-        relations = {number: relation.sql for number, relation in native.items()}
-        for piece, stream in zip(streamed, self._read(streamed), strict=True):
+        streams = self._each(
+            lambda piece: self._snapshots[piece.source].read(piece.request), streamed
+        )
+        for piece, stream in zip(streamed, streams, strict=True):
             relations[piece.number] = self._stream(piece, stream, profiles[piece.number])
+        limit = self._limits.max_bytes_moved
         for piece in self._work.pieces:
+            text = relations[piece.number]
+            if limit is not None and piece.number in native:
+                text = guarded(text, piece.request.columns, limit)
             if piece.number in self._work.materialize:
-                relations[piece.number] = self._materialize(piece, relations[piece.number])
-            elif piece.number in native and self._limits.max_bytes_moved is not None:
-                width = _row_width(piece.request.columns)
-                rows = self._limits.max_bytes_moved // width + 1
-                relations[piece.number] = f"(SELECT * FROM {relations[piece.number]} LIMIT {rows})"
+                text = self._materialize(piece, text)
+            relations[piece.number] = text
         return relations
 
-    def _keep(self, source: str, snapshot: Snapshot) -> None:
-        with self._lock:
-            if self._closed:
-                snapshot.close()
-            self._snapshots[source] = snapshot
+    @staticmethod
+    def _by_source(pieces: Sequence[Piece]) -> dict[str, list[FragmentRequest]]:
+        found: dict[str, list[FragmentRequest]] = {}
+        for piece in pieces:
+            found.setdefault(piece.source, []).append(piece.request)
+        return found
+
+    def _native_sources(self) -> list[str]:
+        return sorted({p.source for p in self._work.pieces if p.number in self._native})
 
     def _lease(self, setups: Mapping[str, NativeSetup]) -> None:
+        self._check()
         instance = self._engine.lease(
             setups,
             schema_setup=self._work.schema_setup,
             disposable=self._work.prepare is not None,
         )
+        self.on_warm_connections = bool(setups) and instance.leases > 1
         with self._lock:
             self._instance = instance
         self._check()
@@ -229,31 +449,25 @@ class Run:
     def _begin(self) -> None:
         instance = self._instance
         assert instance is not None
-        instance.connection.execute("BEGIN")
-        for source in sorted(self._native):
+        self._execute("BEGIN")
+        for source in self._native_sources():
+            self._check()
             self._snapshots[source].begin_native(instance.execute, instance.alias(source))
 
-    def _read(self, pieces: Sequence[Piece]) -> list[Stream]:
-        """Start the stream fragments, all sources at once."""
-        by_source: dict[str, list[FragmentRequest]] = {}
-        for piece in pieces:
-            by_source.setdefault(piece.source, []).append(piece.request)
-        if not pieces:
-            return []
-
-        def prepare(source: str) -> None:
-            self._snapshots[source].prepare(by_source[source])
-
-        def read(piece: Piece) -> Stream:
-            self._check()
-            return self._snapshots[piece.source].read(piece.request)
-
-        if len(pieces) == 1:
-            prepare(pieces[0].source)
-            return [read(pieces[0])]
-        with ThreadPoolExecutor(max_workers=min(8, len(pieces))) as pool:
-            list(pool.map(prepare, by_source))
-            return list(pool.map(read, pieces))
+    def _each(self, call: Callable[[_In], _Out], items: Sequence[_In]) -> list[_Out]:
+        """``call`` for every item, side by side; the first failure breaks up the rest."""
+        self._check()
+        if len(items) <= 1:
+            return [call(item) for item in items]
+        with ThreadPoolExecutor(min(16, len(items)), "dovetail-open") as pool:
+            calls: list[Future[_Out]] = [pool.submit(call, item) for item in items]
+            done, waiting = wait(calls, return_when=FIRST_EXCEPTION)
+            if waiting:
+                for snapshot in list(self._snapshots.values()):
+                    with contextlib.suppress(Exception):
+                        snapshot.cancel()
+            failed = [c for c in calls if c in done and c.exception() is not None]
+            return [c.result() for c in (*failed, *calls)][len(failed) :]
 
     def _stream(self, piece: Piece, stream: Stream, profile: FragmentProfile) -> str:
         instance = self._instance
@@ -278,10 +492,10 @@ class Run:
         return f"(SELECT {', '.join(items)} FROM {quote(name)})"
 
     def _materialize(self, piece: Piece, relation: str) -> str:
-        instance = self._instance
-        assert instance is not None
         name = quote(f"dovetail_table_{piece.number}")
-        instance.connection.execute(f"CREATE TEMP TABLE {name} AS SELECT * FROM {relation}")
+        self._execute(f"CREATE TEMP TABLE {name} AS SELECT * FROM {relation}")
+        if piece.number in self._native:
+            self._measure({piece.number: self._native[piece.number]})
         return name
 
     def _profile_of(self, piece: Piece, native: NativeRelation | None) -> FragmentProfile:
@@ -292,42 +506,22 @@ class Run:
         self._profile.fragments.append(profile)
         return profile
 
-    # -- rows -----------------------------------------------------------------------------------
+    # -- checks ---------------------------------------------------------------------------------
 
-    def _batches(self, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
-        rows = 0
+    def _progress(self, last: bool = False) -> None:
+        """Tell the caller, ten times a second at most. What its callback raises ends the query."""
+        if self._on_progress is None:
+            return
+        with self._lock:
+            now = time.monotonic()
+            if (now < self._progress_due and not last) or self._stop is not None:
+                return
+            self._progress_due = now + _PROGRESS_SECONDS
         try:
-            while True:
-                try:
-                    batch = reader.read_next_batch()
-                except StopIteration:
-                    break
-                self._check()
-                rows += batch.num_rows
-                self._profile.rows = rows
-                if self._limits.max_rows is not None and rows > self._limits.max_rows:
-                    raise RowsExceededError(
-                        f"the result has more than {self._limits.max_rows} rows "
-                        "(limits.max_rows); add a LIMIT or raise it"
-                    )
-                self._progress()
-                yield batch
-            self._check()
-            self._finished = True
-        except GeneratorExit:
-            self.close()
-            raise
-        except BaseException as error:
-            translated = self._translate(error)
-            self.close()
-            if translated is error:
-                raise
-            raise translated from None
-        self.close()
-
-    def _progress(self) -> None:
-        if self._on_progress is not None:
             self._on_progress(self._profile)
+        except BaseException as error:
+            self._end(error)
+            raise
 
     def _check(self) -> None:
         if self._stop is not None:
@@ -336,59 +530,18 @@ class Run:
     def _check_moved(self) -> None:
         limit = self._limits.max_bytes_moved
         if limit is not None and self._profile.bytes_moved > limit:
-            error = BytesExceededError(
-                f"the sources sent more than {limit} bytes (limits.max_bytes_moved); "
-                "filter more or raise it"
-            )
+            error = _moved_too_much(limit)
             self._end(error)
             raise error
         self._check()
 
-    # -- stop -----------------------------------------------------------------------------------
+    # -- the end --------------------------------------------------------------------------------
 
-    def cancel(self) -> None:
-        """Stop the query here and at the sources; rows taken later raise CancelledError."""
-        self._end(CancelledError("the query was cancelled"))
-
-    def _expire(self) -> None:
-        self._end(
-            TimeoutExceededError(
-                f"the query ran longer than {self._limits.timeout:g} s (limits.timeout)"
-            )
-        )
-
-    def _end(self, reason: DovetailError) -> None:
+    def _release(self) -> None:
+        """Give back everything. Never raises."""
         with self._lock:
-            if self._closed or self._finished or self._stop is not None:
-                return
-            self._stop = reason
-            snapshots = list(self._snapshots.items())
-            streams = list(self._streams)
-            instance = self._instance
-        if instance is not None:
-            with contextlib.suppress(Exception):
-                instance.interrupt()
-        for stream in streams:
-            stream.stop()
-        for source, snapshot in snapshots:
-            with contextlib.suppress(Exception):
-                snapshot.cancel()
-            if instance is not None and source in self._native:
-                with contextlib.suppress(Exception):
-                    self._connectors[source].cancel_native(instance.name)
-
-    def close(self) -> None:
-        """Give back everything. Ends what still runs. Idempotent; callable from any thread."""
-        if not self._finished:
-            self._end(CancelledError("the result was closed before it was read to the end"))
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
             streams, snapshots = list(self._streams), dict(self._snapshots)
             instance = self._instance
-        if self._timer is not None:
-            self._timer.cancel()
         for stream in streams:
             stream.stop()
         for snapshot in snapshots.values():
@@ -396,51 +549,49 @@ class Run:
                 self._warnings.extend(snapshot.warnings())
         broken = not self._finished
         if instance is not None:
-            with contextlib.suppress(Exception):
-                self._native_rows(instance)
-            with contextlib.suppress(Exception):
-                # Also drops the temporary tables that the transaction made.
-                instance.connection.execute("ROLLBACK")
+            try:
+                if broken:
+                    # What else it was reading may compute for long before it notices.
+                    self._cancel_native(instance)
+                else:
+                    # Also drops the temporary tables that the transaction made.
+                    instance.connection.execute("ROLLBACK")
+            except Exception:
+                broken = True
         for snapshot in snapshots.values():
             with contextlib.suppress(Exception):
                 snapshot.close()
         for stream in streams:
-            broken = not stream.join(_STOP_SECONDS) or broken
+            broken = not stream.join(_GRACE_SECONDS) or broken
         if instance is not None:
-            self._engine.release(instance, broken=broken)
+            with contextlib.suppress(Exception):
+                self._engine.release(instance, broken=broken)
         self._profile.milliseconds = (time.perf_counter() - self._started) * 1e3
 
-    def _native_rows(self, instance: Instance) -> None:
-        """Hook for row counts of native fragments (filled from the engine's own profile)."""
+    def _cancel_native(self, instance: Instance) -> None:
+        if self._stop is None:  # else the watcher does
+            for source in self._native_sources():
+                self._connectors[source].cancel_native(instance.name)
 
     def _translate(self, error: BaseException) -> BaseException:
-        if self._stop is not None and not isinstance(error, KeyboardInterrupt | SystemExit):
+        if self._stop is not None:
             return self._stop
-        native = [self._connectors[source] for source in sorted(self._native)]
-        touched = [
-            self._connectors[s] for s in dict.fromkeys(p.source for p in self._work.pieces)
-        ]
-        translated = translate_run_error(
-            error, native or touched, [stream.error for stream in self._streams]
-        )
-        if isinstance(translated, InternalError):
+        touched = dict.fromkeys(piece.source for piece in self._work.pieces)
+        native = [self._connectors[source] for source in self._native_sources() or touched]
+        if LIMIT_MARK in str(error) and self._limits.max_bytes_moved is not None:
+            return _moved_too_much(self._limits.max_bytes_moved)
+        translated = translate_run_error(error, native, [stream.error for stream in self._streams])
+        if isinstance(translated, InternalError) and translated is not error:
             translated.__cause__ = error
         return translated
 
 
-_WIDTHS = {
-    "boolean": 1,
-    "date": 4,
-    "integer": 8,
-    "float": 8,
-    "decimal": 16,
-    "timestamp": 8,
-    "timestamptz": 8,
-    "time": 8,
-    "uuid": 16,
-}
+def _closed() -> CancelledError:
+    return CancelledError("the result was closed before it was read to the end")
 
 
-def _row_width(columns: Sequence[OutputColumn]) -> int:
-    """A lower bound of the bytes of a row in Arrow form."""
-    return max(1, sum(_WIDTHS.get(column.type.family, 4) for column in columns))
+def _moved_too_much(limit: int) -> BytesExceededError:
+    return BytesExceededError(
+        f"the sources sent more than {limit} bytes (limits.max_bytes_moved); filter more, select "
+        "fewer columns or raise the limit"
+    )

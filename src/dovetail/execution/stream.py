@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from dovetail.errors import InternalError
+from dovetail.errors import CancelledError, InternalError
 from dovetail.execution.profile import FragmentProfile
 
 if TYPE_CHECKING:
@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 _AHEAD_BYTES = 32 << 20
 
 
+class RereadError(InternalError):
+    """The engine wanted to read a stream a second time; the query is to run again over tables."""
+
+
 class FragmentStream:
     """Reads a fragment in its own thread and hands its batches to the engine.
 
     DuckDB asks an Arrow object for its stream once per scan. A second scan of a consumed reader
-    would silently see no rows, so it is refused here instead.
+    would silently see no rows, so it is refused here instead: :class:`RereadError`.
     """
 
     def __init__(
@@ -100,6 +104,8 @@ class FragmentStream:
             if batch is None:
                 if self.error is not None:
                     raise self.error
+                if self._stopped:  # never an end that looks like all there is
+                    raise CancelledError("the fragment was stopped while it was read")
                 return
             with self._room:
                 self._ahead -= batch.nbytes
@@ -113,9 +119,11 @@ class FragmentStream:
         import pyarrow as pa
 
         if self._taken:
-            raise InternalError(
-                f"fragment {self._profile.number} was to be read twice from one stream"
+            self.error = RereadError(
+                f"fragment {self._profile.number} of source {self._profile.source} was to be read "
+                "twice from one stream"
             )
+            raise self.error
         self._taken = True
         reader = pa.RecordBatchReader.from_batches(self._schema, self._batches())
         return reader.__arrow_c_stream__(requested_schema)
