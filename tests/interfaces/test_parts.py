@@ -91,6 +91,9 @@ def test_sources_for_one_run(tmp_path: Path) -> None:
         "path": f"{tmp_path}/x.sqlite",
     }
     assert parse_source(f"a={tmp_path}")[1]["kind"] == "files"
+    (tmp_path / "x.csv").write_text("a")
+    with pytest.raises(UsageError, match="use --data a="):
+        parse_source(f"a={tmp_path}/x.csv")
     for secret in ("a=postgres://me:hush@db/x", "a=mysql://me@db/x?password=hush", "hush"):
         with pytest.raises(UsageError) as caught:
             parse_source(secret)

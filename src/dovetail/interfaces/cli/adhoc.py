@@ -40,6 +40,8 @@ def parse_source(given: str) -> tuple[str, dict[str, Any]]:
         return name, {"url": address}
     suffix = Path(address).suffix.lower()
     kind = "sqlite" if suffix in _SQLITE else "duckdb" if suffix in _DUCKDB else "files"
+    if kind == "files" and Path(address).expanduser().is_file():
+        raise UsageError(f"--source {name}: {address} is a file; use --data {name}={address}")
     return name, {"kind": kind, "path": str(Path(address).expanduser().absolute())}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,9 @@ from dovetail.interfaces.cli.runtime import Job, Run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_WIDTH = 100
+_SQL_LINES = 3  # of a fragment; `explain` shows all
 
 
 def demo(
@@ -104,11 +108,11 @@ def _show(run: Run, configuration: Path, query: str, title: str) -> None:
     took = shown_time(profile.milliseconds or 0)
     write_text(f"\n{done.rows} rows in {took}. What each source was asked for:\n")
     write_text("")
-    write_text(_fragments(profile.fragments))
+    write_text(_fragments(profile.fragments, configuration.absolute().parent))
     write_text("")
 
 
-def _fragments(fragments: Sequence[Any]) -> str:
+def _fragments(fragments: Sequence[Any], folder: Path) -> str:
     lines = []
     for number, fragment in enumerate(fragments, 1):
         figures = [f"{fragment.rows:,} rows"] if fragment.rows is not None else []
@@ -116,8 +120,18 @@ def _fragments(fragments: Sequence[Any]) -> str:
             figures.append(shown_size(fragment.bytes))
         if fragment.milliseconds is not None:
             figures.append(shown_time(fragment.milliseconds))
-        lines.append(f"  {number}. {fragment.source} ({fragment.kind}): {', '.join(figures)}")
-        lines.append(_indented(fragment.sql, "     "))
+        told = ", ".join(figures) or "read by the engine itself"
+        lines.append(f"  {number}. {fragment.source} ({fragment.kind}): {told}")
+        sql = fragment.sql.replace(f"{folder}/", "")
+        lines += textwrap.wrap(
+            sql,
+            _WIDTH,
+            initial_indent="     ",
+            subsequent_indent="     ",
+            max_lines=_SQL_LINES,
+            placeholder=" …",
+            break_on_hyphens=False,
+        )
     return "\n".join(lines)
 
 

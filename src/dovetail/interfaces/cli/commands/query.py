@@ -94,12 +94,12 @@ def query(
     _check_target(output, text)
     values = parse_parameters(param or [])
     check_parameters(text, values)
-    options: dict[str, Any] = {}
     limits = {"max_rows": max_rows, "max_bytes_moved": size("--max-bytes", max_bytes)}
+    files: dict[str, Any] = {}
     if data:
         from dovetail.interfaces.cli.adhoc import parse_data
 
-        options["data"] = parse_data(data)
+        files = parse_data(data)
     arguments = {
         "params": values,
         "dialect": dialect,
@@ -114,8 +114,8 @@ def query(
                 from dovetail.interfaces.cli.standard_input import spool
 
                 folder = stack.enter_context(run.temporary_folder())
-                options["stdin"] = spool(sys.stdin.buffer, folder, stdin_format)
-            session = stack.enter_context(run.session(sources, limits, **options))
+                files["stdin"] = spool(sys.stdin.buffer, folder, stdin_format)
+            session = stack.enter_context(run.session(sources, limits, data=files))
             _answer(run, session, text, arguments, output, stats)
 
     return Job(messages, work)
