@@ -7,6 +7,7 @@ statistics' own and are unknown until the table has been analyzed or vacuumed.
 
 from __future__ import annotations
 
+import re
 import time
 from collections import defaultdict
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from dovetail.catalog.model import (
     distinct_names,
 )
 from dovetail.config import PostgresSettings
-from dovetail.connectors.postgres_types import dovetail_type
+from dovetail.connectors.postgres_types import SQL_ASCII, dovetail_type
 
 if TYPE_CHECKING:
     import psycopg
@@ -35,6 +36,8 @@ _KINDS = {
 
 # libc locales whose order is that of the code points, and so of the UTF-8 bytes
 _BYTEWISE = frozenset({"C", "POSIX", "UCS_BASIC", "C.UTF-8", "C.UTF8", "PG_C_UTF8"})
+
+_PLAIN_TEXT = re.compile(r"(?:text|bpchar|character(?: varying)?)(?:\(\d+\))?")
 
 _SERVER = """
 SELECT current_setting('server_version_num')::int, current_schema()::text,
@@ -140,6 +143,10 @@ def read_catalog(
     chosen = {"tables": [row[0] for row in tables]}
     enums = dict(cursor.execute(_ENUMS).fetchall())
     columns = _columns(cursor, version, chosen, enums, default)
+    if encoding == "SQL_ASCII":  # the server vouches for no encoding: every text is checked
+        for column in (column for found in columns.values() for column in found):
+            if _PLAIN_TEXT.fullmatch(column.native):
+                column.native += SQL_ASCII
     keys: dict[int, list[tuple[bool, list[int]]]] = defaultdict(list)
     for oid, primary, numbers in cursor.execute(_KEYS, chosen):
         keys[oid].append((primary, numbers))
@@ -149,15 +156,15 @@ def read_catalog(
     sizes = _sizes(cursor, version, tables)
 
     schema_names = list(dict.fromkeys(row[1] for row in tables))
-    visible_schema = dict(zip(schema_names, distinct_names(schema_names), strict=True))
+    visible_schema = dict(zip(schema_names, _visible(schema_names), strict=True))
     visible: dict[int, tuple[str, str]] = {}
     for schema in schema_names:
         members = [row for row in tables if row[1] == schema]
-        for row, name in zip(members, distinct_names(row[2] for row in members), strict=True):
+        for row, name in zip(members, _visible([row[2] for row in members]), strict=True):
             visible[row[0]] = (visible_schema[schema], name)
     visible_columns = {
         oid: dict(
-            zip([c.number for c in found], distinct_names(c.name for c in found), strict=True)
+            zip([c.number for c in found], _visible([c.name for c in found]), strict=True)
         )
         for oid, found in columns.items()
     }
@@ -226,6 +233,13 @@ def read_catalog(
         tables=tuple(result),
         read_at=time.time(),
     )
+
+
+def _visible(names: list[str]) -> list[str]:
+    """Distinct names; of two that differ by case, the one that needs no quotes keeps its own."""
+    order = sorted(range(len(names)), key=lambda i: names[i] != names[i].lower())
+    chosen = dict(zip(order, distinct_names(names[i] for i in order), strict=True))
+    return [chosen[i] for i in range(len(names))]
 
 
 def _server_query(version: int) -> str:

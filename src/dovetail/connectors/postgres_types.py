@@ -59,7 +59,12 @@ TYPE_TABLE: tuple[TypeRow, ...] = (
     ),
     TypeRow("money", "DECIMAL(19,2)", "binary, as numeric", "the scale follows lc_monetary"),
     TypeRow("character(n)", "VARCHAR", "binary", "without the padding"),
-    TypeRow("character varying, text", "VARCHAR", "binary"),
+    TypeRow(
+        "character varying, text",
+        "VARCHAR",
+        "binary",
+        "in a SQL_ASCII database, bytes that are not UTF-8 are an error",
+    ),
     TypeRow('name, "char"', "VARCHAR", "text"),
     TypeRow("bytea", "BLOB", "binary"),
     TypeRow(
@@ -153,6 +158,9 @@ _COMPUTED = {
     "JSON": "JSON",
 }
 
+# Declared text types as the catalog names them in a database without an encoding
+SQL_ASCII = " (SQL_ASCII)"
+
 _BOUNDS = {
     "DATE": "DATE '0001-01-01' AND DATE '9999-12-31'",
     "TIMESTAMP": "TIMESTAMP '0001-01-01 00:00:00' AND TIMESTAMP '9999-12-31 23:59:59.999999'",
@@ -241,6 +249,14 @@ def _scalar_wire(
 ) -> Wire:
     base, kind = _base(native), column.type.text
     place = column.label or column.name
+    if base.endswith(SQL_ASCII):
+        return Wire(
+            lambda x: exp.Anonymous(
+                this="convert_to", expressions=[_cast(x, "TEXT"), exp.Literal.string("SQL_ASCII")]
+            ),
+            f"CASE WHEN {{0}} IS NULL THEN NULL ELSE coalesce(TRY(decode({{0}})), error("
+            f"{sql_string(f'{DATA_MARK}{_braced(place)} holds text that is not UTF-8')})) END",
+        )
     if base == "numeric":
         return _numeric_wire(column, native, source)
     if base == "money":
