@@ -67,6 +67,7 @@ class DuckDBConnector(Connector):
         self._lock = threading.Lock()
         self._attachment: inspector.Attachment | None = None
         self._stamp: tuple[int, int, int] | None = None
+        self._aliases: set[str] = set()  # by which engines know the file
 
     @property
     def capabilities(self) -> Capabilities:
@@ -167,6 +168,9 @@ class DuckDBConnector(Connector):
     def translate_error(self, error: BaseException) -> Exception | None:
         """Errors of reading the attached file as ours; None when they are not about this file."""
         text = str(error)
+        gone = "not found in FROM clause" in text or "does not exist" in text
+        if gone and any(quote(alias) in text for alias in self._aliases):
+            return StaleCatalogError(f"source {self.name}: {_first_line(text)}", source=self.name)
         if str(self.path) in text or str(self.path.resolve()) in text:
             return self._unavailable(error)
         return None
@@ -224,6 +228,7 @@ class DuckDBSnapshot(Snapshot):
 
     def native(self, request: FragmentRequest, alias: str) -> NativeRelation:
         """The fragment over the attached file, its tables prefixed with ``alias``."""
+        self._connector._aliases.add(alias)
         return NativeRelation(
             f"({qualified(request.query, alias).sql(dialect='duckdb')})",
             self._connector.render(request),
@@ -370,6 +375,11 @@ def _view_columns(
     except duckdb.Error as error:
         return [], str(error).splitlines()[0]
     return [ColumnInfo(row[0], parse_type(row[1]), row[1]) for row in rows], ""
+
+
+def _first_line(text: str) -> str:
+    """DuckDB's message without its kind and the lines that point into our SQL."""
+    return text.split("\n", 1)[0].partition("Error: ")[2] or text.split("\n", 1)[0]
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:
