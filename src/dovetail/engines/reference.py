@@ -27,7 +27,13 @@ from dovetail.engines.constants import (
     probe,
 )
 from dovetail.engines.scans import SHADOW, Columns, TableKey, scans_of, shadow_key
-from dovetail.errors import BindError, DovetailError, InternalError, UnknownNameError
+from dovetail.errors import (
+    BindError,
+    DovetailError,
+    InternalError,
+    NotSupportedError,
+    UnknownNameError,
+)
 from dovetail.language.sql import judge_functions
 from dovetail.language.sql.errors import (
     Names,
@@ -36,6 +42,7 @@ from dovetail.language.sql.errors import (
     explain_grouping,
     from_duckdb,
     near_names,
+    read_report,
 )
 from dovetail.language.sql.judge import Judged, judge
 from dovetail.language.sql.meaning import same_meaning
@@ -413,6 +420,8 @@ class DuckDBReference:
         if self._tables.get(folded) == columns:
             return
         catalog, schema, name = folded
+        if not columns:
+            raise NotSupportedError(f'table "{_text(key)}" has no column that can be read')
         definition = ", ".join(f"{quote(column)} {type_}" for column, type_ in columns)
         place = f"{quote(catalog)}.{quote(schema)}.{quote(name)}"
         run = self._connection.execute
@@ -425,7 +434,8 @@ class DuckDBReference:
                 self._schemas.add((catalog, schema))
             run(f"CREATE OR REPLACE TABLE {place} ({definition})")
         except self._error as error:
-            raise InternalError(f"no shadow of table {_text(key)}: {error}") from error
+            reason = read_report(error).headline
+            raise InternalError(f"no shadow of table {_text(key)}: {reason}") from error
         self._tables[folded] = columns
 
     def _check_dynamic(
