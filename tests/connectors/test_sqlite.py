@@ -18,7 +18,7 @@ from dovetail.catalog.model import TableInfo
 from dovetail.config import SQLiteSettings
 from dovetail.connectors.base import FragmentRequest, OutputColumn
 from dovetail.connectors.sqlite import SETTLED, SQLiteConnector
-from dovetail.errors import DataError, SourceUnavailableError, StaleCatalogError
+from dovetail.errors import CancelledError, DataError, SourceUnavailableError, StaleCatalogError
 from dovetail.types import parse_type
 from tests.connectors.suite import (
     Adapter,
@@ -132,10 +132,7 @@ class TestSuite(ConnectorSuite):
             "sqlite",
             make,
             insert=insert,
-            types=frozenset(
-                ["BOOLEAN", "BIGINT", "DOUBLE", "DECIMAL(15,2)", "VARCHAR", "DATE", "TIMESTAMP"]
-                + ["BLOB"]
-            ),
+            types=frozenset(_TYPES),
             gaps={
                 "test_a_missing_column_is_a_clear_error": (
                     "never",
@@ -145,6 +142,7 @@ class TestSuite(ConnectorSuite):
         )
 
 
+_TYPES = ["BOOLEAN", "BIGINT", "DOUBLE", "DECIMAL(15,2)", "VARCHAR", "DATE", "TIMESTAMP", "BLOB"]
 _AS_TEXT = frozenset(["Decimal", "date", "datetime"])
 
 
@@ -202,7 +200,7 @@ def test_catalog_of_every_kind_of_table(database: Any) -> None:
         {"id": 1, "loud": "a!", "n": 2},
         {"id": 7, "loud": "b!", "n": 2},
     ]
-    with pytest.raises(StaleCatalogError, match="old: no such table: main.nowhere"):
+    with pytest.raises(StaleCatalogError, match=r"old: no such table: main\.nowhere"):
         values(connector, "broken")
 
 
@@ -381,7 +379,7 @@ def test_a_locked_file_is_a_clear_error(database: Any, monkeypatch: pytest.Monke
                 lambda: read(connector, request, "stream"),
             ):
                 with pytest.raises(
-                    SourceUnavailableError, match="old: .*old.db is locked"
+                    SourceUnavailableError, match=r"old: .*old\.db is locked"
                 ) as error:
                     attempt()
                 assert error.value.retryable
@@ -417,9 +415,8 @@ def test_cancel_ends_a_stream(database: Any) -> None:
     reader = snapshot.read(request).reader
     assert reader.read_next_batch().num_rows > 0
     snapshot.cancel()
-    with pytest.raises(Exception, match=r"(?i)interrupt|cancel|closed"):
-        for _ in range(100):
-            reader.read_next_batch()
+    with pytest.raises(CancelledError):
+        reader.read_all()
     snapshot.close()
     wait_until(lambda: elsewhere(connector.path, "INSERT INTO t VALUES (1)") == "", "still locked")
 
@@ -460,7 +457,7 @@ def test_a_damaged_file_is_named(database: Any) -> None:
     content = bytearray(connector.path.read_bytes())
     content[8192:200_000] = b"\xff" * (200_000 - 8192)
     connector.path.write_bytes(content)
-    with pytest.raises(SourceUnavailableError, match="old.db is damaged"):
+    with pytest.raises(SourceUnavailableError, match=r"old\.db is damaged"):
         read(connector, request)
 
 

@@ -247,20 +247,20 @@ class DuckDBSnapshot(Snapshot):
             self._cursors.append(cursor)
         try:
             cursor.execute(qualified(request.query, attachment.alias).sql(dialect="duckdb"))
-            reader = cursor.to_arrow_reader(65_536)
-        except duckdb.InterruptException:
-            raise CancelledError("the query was cancelled") from None
-        except (duckdb.CatalogException, duckdb.BinderException) as error:
-            raise StaleCatalogError(
-                f"source {self._connector.name}: {str(error).splitlines()[0]}",
-                source=self._connector.name,
-            ) from None
         except duckdb.Error as error:
-            raise SourceQueryError(
-                f"source {self._connector.name}: {str(error).splitlines()[0]}",
-                source=self._connector.name,
-            ) from None
-        return Stream(reader, (None,) * len(request.columns))
+            raise self._translated(error) from None
+        return Stream(inspector.stream(cursor, self._translated), (None,) * len(request.columns))
+
+    def _translated(self, error: Exception) -> Exception:
+        import duckdb
+
+        text = str(error)
+        if "interrupt" in text.lower() or self._cancelled:
+            return CancelledError("the query was cancelled")
+        message = f"source {self._connector.name}: {_first_line(text)}"
+        if isinstance(error, (duckdb.CatalogException, duckdb.BinderException)):
+            return StaleCatalogError(message, source=self._connector.name)
+        return SourceQueryError(message, source=self._connector.name)
 
     def cancel(self) -> None:
         """Interrupt whatever :meth:`read` started; native relations end with the engine."""

@@ -46,6 +46,7 @@ from dovetail.connectors.files_paths import (
 )
 from dovetail.errors import (
     CancelledError,
+    DataError,
     InternalError,
     SourceQueryError,
     SourceUnavailableError,
@@ -439,12 +440,10 @@ class FilesSnapshot(Snapshot):
             else:
                 sources[key] = table.look.relation(_place(table))
         try:
-            cursor.execute(_select(request, sources))
-            return Stream(cursor.to_arrow_reader(65_536), decode)
-        except duckdb.InterruptException:
-            raise CancelledError("the query was cancelled") from None
+            cursor.execute(f"FROM {_select(request, sources)}")
         except duckdb.Error as error:
-            raise reading_error(error) from None
+            raise self._translated(error) from None
+        return Stream(inspector.stream(cursor, self._translated), decode)
 
     def cancel(self) -> None:
         """Stop what :meth:`read` started."""
@@ -459,6 +458,18 @@ class FilesSnapshot(Snapshot):
             cursors, self._cursors = self._cursors, []
         for cursor in cursors:
             cursor.close()
+
+    def _translated(self, error: Exception) -> Exception:
+        text = str(error)
+        if "interrupt" in text.lower() or self._cancelled:
+            return CancelledError("the query was cancelled")
+        place, found, _ = text.partition("dovetail-data:")
+        if found:
+            message = text[len(place) + len(found) :].splitlines()[0]
+            return DataError(message, source=self._connector.name)
+        translated = reading_error(error)
+        translated.source = self._connector.name
+        return translated
 
     def _require_running(self) -> None:
         if self._cancelled:

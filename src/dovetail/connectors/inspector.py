@@ -15,11 +15,13 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
 _lock = threading.RLock()
 _numbers = itertools.count(1)
@@ -119,6 +121,27 @@ def release(attachment: Attachment) -> None:
         if attachment.users == 0:
             _held.pop(attachment.path, None)
             attachment.instance.close()
+
+
+def stream(
+    connection: duckdb.DuckDBPyConnection, translate: Callable[[Exception], Exception]
+) -> pa.RecordBatchReader:
+    """The result that ``connection`` has pending, its errors passed through ``translate``."""
+    import pyarrow as pa
+
+    reader = connection.to_arrow_reader(65_536)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        while True:
+            try:
+                batch = reader.read_next_batch()
+            except StopIteration:
+                return
+            except Exception as error:
+                raise translate(error) from None
+            yield batch
+
+    return pa.RecordBatchReader.from_batches(reader.schema, batches())
 
 
 def holds(path: str) -> bool:

@@ -173,7 +173,8 @@ class SQLiteConnector(Connector):
         False also while the file is being written: a change within the clock's tick would leave
         its time stamp as it is, so a fresh one proves nothing.
         """
-        if time.time() - max((part[2] for part in stamp if part is not None), default=0) / 1e9 < SETTLED:
+        newest = max((part[2] for part in stamp if part is not None), default=0)
+        if time.time() - newest / 1e9 < SETTLED:
             return False
         with self._lock:
             if self._proofs_of != stamp:
@@ -310,13 +311,11 @@ class SQLiteSnapshot(Snapshot):
         connection, alias = self._private()
         try:
             connection.execute(f"FROM {self._encoded(request, alias)}")
-            reader = connection.to_arrow_reader(65_536)
-        except duckdb.InterruptException:
-            raise CancelledError("the query was cancelled") from None
         except duckdb.Error as error:
-            translated = self._connector.translate_error(error)
-            raise translated or self._connector._unavailable(str(error)) from None
-        return Stream(reader, (None,) * len(request.columns))
+            raise self._translated(error) from None
+        return Stream(
+            inspector.stream(connection, self._translated), (None,) * len(request.columns)
+        )
 
     def cancel(self) -> None:
         """Interrupt what :meth:`read` started; native relations end with the engine."""
@@ -334,6 +333,16 @@ class SQLiteSnapshot(Snapshot):
             _quietly(connection, "ROLLBACK")
             _quietly(connection, f"DETACH {alias}")
             connection.close()
+
+    def _translated(self, error: Exception) -> Exception:
+        text = str(error)
+        if "interrupt" in text.lower() or self._cancelled:
+            return CancelledError("the query was cancelled")
+        place, found, _ = text.partition("dovetail-data:")
+        if found:
+            message = text[len(place) + len(found) :].splitlines()[0]
+            return DataError(message, source=self._connector.name)
+        return self._connector.translate_error(error) or self._connector._unavailable(text)
 
     def _private(self) -> tuple[duckdb.DuckDBPyConnection, str]:
         import duckdb

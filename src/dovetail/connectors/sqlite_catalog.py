@@ -109,7 +109,8 @@ def _columns(query: Query, names: Sequence[str]) -> tuple[dict[str, list[_Column
     try:
         keep(
             query(
-                f"SELECT m.name AS tbl, {fields} FROM sqlite_master m, pragma_table_xinfo(m.name) x "
+                f"SELECT m.name AS tbl, {fields} "
+                "FROM sqlite_master m, pragma_table_xinfo(m.name) x "
                 "WHERE m.type IN ('table', 'view') ORDER BY 1, x.cid"
             )
         )
@@ -141,7 +142,8 @@ def _infos(query: Query, table: str, columns: Sequence[_Column]) -> tuple[Column
         inner = ", ".join(sqlite_name(column.name) for column in unknown)
         try:
             rows = query(
-                f"SELECT {items} FROM (SELECT {inner} FROM {sqlite_name(table)} LIMIT {SAMPLED_ROWS})"
+                f"SELECT {items} FROM "
+                f"(SELECT {inner} FROM {sqlite_name(table)} LIMIT {SAMPLED_ROWS})"
             )
             found = dict(zip((c.name for c in unknown), rows[0], strict=True))
         except Exception:  # a view that cannot run is still listed; reading it tells why
@@ -166,9 +168,9 @@ def _is_rowid(column: _Column, columns: Sequence[_Column]) -> bool:
 
 def _unique_keys(query: Query) -> dict[str, list[tuple[str, ...]]]:
     rows = query(
-        "SELECT m.name AS tbl, l.name AS idx, i.name FROM sqlite_master m, pragma_index_list(m.name) l, "
-        "pragma_index_info(l.name) i WHERE m.type = 'table' AND l.\"unique\" = 1 "
-        "AND l.partial = 0 AND l.origin <> 'pk' ORDER BY m.name, l.seq, i.seqno"
+        "SELECT m.name AS tbl, l.name AS idx, i.name "
+        "FROM sqlite_master m, pragma_index_list(m.name) l, pragma_index_info(l.name) i "
+        "WHERE m.type = 'table' AND l.\"unique\" = 1 AND l.partial = 0 AND l.origin <> 'pk' ORDER BY m.name, l.seq, i.seqno"
     )
     indexes: dict[tuple[str, str], list[str | None]] = {}
     for table, index, column in rows:
