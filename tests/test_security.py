@@ -11,6 +11,8 @@ from typing import Any
 
 import duckdb
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dovetail.errors import (
     DovetailError,
@@ -20,6 +22,7 @@ from dovetail.errors import (
     RefusedError,
     UnknownNameError,
 )
+from dovetail.language.sql import judge_functions as lists
 from dovetail.language.sql.judge import judge
 
 
@@ -600,3 +603,63 @@ def test_system_tables_are_reported_as_tables(connection: Any, table: str) -> No
 def test_unknown_functions_do_not_run(connection: Any, name: str) -> None:
     for sql in (f"select {name}('x')", f"select * from {name}('x')", f"select ('x').{name}()"):
         assert isinstance(refused(connection, sql), UnknownNameError)
+
+
+# -- any text at all ------------------------------------------------------------------------------
+
+WORDS = [
+    *("select", "from", "where", "with", "as", "recursive", "union all", "values", "pivot", "on"),
+    *("using", "in", "group by", "order by", "limit", "describe", "summarize", "lateral", "join"),
+    *("insert into", "copy", "to", "set", "drop table", "attach", "create table", "delete from"),
+    *("t", "u", "a", "b", '"a"', "'x'", "'a.csv'", "1", "2.5", "null", "$p", "?", ":p", "*", "#1"),
+    *("(", ")", "[", "]", "{", "}", ",", ";", ".", "=", "+", "->", "=>", ":=", "::", ":", "int"),
+    *("getenv(", "current_setting(", "read_csv(", "range(", "sum(", "count(*)", "duckdb_tables("),
+    *("--", "\n", "/*", "*/", "$$", "$q$", "é", "\u00a0", "over ()", "exists (", "case when"),
+    *("then", "end", "columns(", "exclude (a)", "replace (1 as a)", "for", "lambda x:", "x -> x"),
+]
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.lists(st.sampled_from(WORDS), min_size=1, max_size=14))
+def test_any_text_is_judged_or_refused(words: list[str]) -> None:
+    """Whatever passes is one SELECT (or the types a PIVOT makes first) and calls what may be."""
+    sql = " ".join(words)
+    try:
+        judged = judge(sql, connection=SHARED)
+    except (QueryError, NotSupportedError):
+        return
+    kinds = [statement.type.name for statement in SHARED.extract_statements(judged.sql)]
+    assert kinds[-1] == "SELECT"
+    assert set(kinds[:-1]) <= ({"CREATE"} if judged.dynamic_pivot else set())
+    assert judged.functions <= lists.ALLOWED
+    assert judged.table_functions <= lists.TABLE_FUNCTIONS
+    for table in judged.tables:
+        assert table.span is not None
+        assert table.name.lower() in judged.sql[slice(*table.span)].lower()
+
+
+NESTED = [p for p in PLACES if p.startswith(("select", "values", "with", "from", "pivot", "("))]
+ACCEPTED: set[str] = set()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(NESTED), min_size=2, max_size=4))
+def test_a_refused_function_is_found_at_any_depth(places: list[str]) -> None:
+    """Places inside places; with a harmless call in the same spot many of these texts pass."""
+    sql = "X"
+    for place in places:
+        sql = sql.replace("X", f"({place})")
+    with pytest.raises((RefusedError, QuerySyntaxError, UnknownNameError)):
+        judge(sql.replace("X", "current_setting('threads')"), connection=SHARED)
+    try:
+        judge(sql.replace("X", "upper('threads')"), connection=SHARED)
+        ACCEPTED.add(sql)
+    except (QueryError, NotSupportedError):
+        pass
+
+
+def test_the_depths_were_reached() -> None:
+    assert len(ACCEPTED) > 50
+
+
+SHARED: Any = duckdb.connect(config={"enable_external_access": "false"})

@@ -418,9 +418,15 @@ def _not_supported(report: Report, where: Location | None, names: Names) -> Dove
 
 
 def _memory(report: Report, where: Location | None, names: Names) -> DovetailError:
-    if "max_temp_directory_size" in report.text or "temporary" in report.text.lower():
+    if "max_temp_directory_size" in report.text:
         return TempSpaceExceededError("the temporary space is used up while spilling")
     return MemoryExceededError("the query needs more memory than limits.memory allows")
+
+
+def _io(report: Report, where: Location | None, names: Names) -> DovetailError:
+    if "No space left" in report.text:
+        return TempSpaceExceededError("the disk is full while spilling")
+    return QueryError(report.headline, location=where)
 
 
 def _interrupted(report: Report, where: Location | None, names: Names) -> DovetailError:
@@ -443,6 +449,7 @@ _BY_KIND: dict[str, Callable[[Report, Location | None, Names], DovetailError]] =
     "InvalidInput": _invalid_input,
     "Permission": _refused,
     "NotImplemented": _not_supported,
+    "IO": _io,
     "OutOfMemory": _memory,
     "Interrupt": _interrupted,
     "Internal": _internal,

@@ -38,9 +38,9 @@ def tokens_of(sql: str) -> list[tuple[int, str]]:
     encoded = sql.encode("utf-8")
     tokens = []
     ends = [offset for offset, _ in raw[1:]] + [len(encoded)]
+    place = len(encoded[: raw[0][0]].decode("utf-8", "ignore")) if raw else 0
     for (offset, kind), end in zip(raw, ends, strict=True):
         word = encoded[offset:end].decode("utf-8", "ignore")
-        place = len(encoded[:offset].decode("utf-8", "ignore"))
         if kind.name == "string_const":
             tokens.append((place, "'"))
         elif kind.name == "operator":
@@ -50,6 +50,7 @@ def tokens_of(sql: str) -> list[tuple[int, str]]:
         else:
             match = re.match(r"\w+", word)
             tokens.append((place, match[0].lower() if match else word.strip()))
+        place += len(word)
     return tokens
 
 
