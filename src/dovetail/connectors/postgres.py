@@ -6,13 +6,12 @@ the catalog, asks for estimates, cancels and checks, over short side connections
 
 from __future__ import annotations
 
-import contextlib
 import json
 import threading
 import time
 import uuid
 from collections import OrderedDict, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dovetail.catalog.model import SourceCatalog
@@ -29,6 +28,7 @@ from dovetail.connectors.base import (
 from dovetail.connectors.extensions import extension_path
 from dovetail.connectors.postgres_catalog import read_catalog
 from dovetail.connectors.postgres_connect import (
+    KeptConnection,
     address,
     parameters,
     read_transaction,
@@ -41,7 +41,6 @@ from dovetail.errors import AuthenticationError, DovetailError
 
 if TYPE_CHECKING:
     import duckdb
-    import psycopg
 
     from dovetail.connectors.capabilities import Capabilities
 
@@ -61,8 +60,7 @@ class PostgresConnector(Connector):
     ) -> None:
         super().__init__(name, settings, options)
         self._lock = threading.RLock()
-        self._side_lock = threading.Lock()
-        self._side: psycopg.Connection[Any] | None = None
+        self._side = KeptConnection(settings, name, "dovetail-side")
         self._estimates: OrderedDict[str, Estimate] = OrderedDict()
         self._reader: duckdb.DuckDBPyConnection | None = None
         self._reader_name = f"dovetail-reader-{uuid.uuid4().hex[:12]}"
@@ -105,7 +103,7 @@ class PostgresConnector(Connector):
             kept = self._estimates.get(sql)
         if kept is not None:
             return kept
-        with self._side_cursor() as cursor:
+        with self._side.cursor() as cursor:
             rows = cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}").fetchone()
         assert rows is not None
         plan = (json.loads(rows[0]) if isinstance(rows[0], str) else rows[0])[0]["Plan"]
@@ -128,7 +126,7 @@ class PostgresConnector(Connector):
 
     def explain(self, request: FragmentRequest) -> str | None:
         """PostgreSQL's plan for the fragment, as text."""
-        with self._side_cursor() as cursor:
+        with self._side.cursor() as cursor:
             rows = cursor.execute(f"EXPLAIN (VERBOSE) {self._untagged(request)}").fetchall()
         return "\n".join(row[0] for row in rows)
 
@@ -143,7 +141,8 @@ class PostgresConnector(Connector):
         options = parameters(self.settings, "{instance}")
         given = ", ".join(f"{name} {sql_string(value)}" for name, value in options.items())
         statements = [
-            # Filters that the scanner pushes are judged by the source's collation and escape rules
+            # A filter that the scanner pushes compares char(n) with its padding, and IN lists by
+            # the column's collation. What may be pushed, our capability table says.
             "SET GLOBAL pg_experimental_filter_pushdown = false",
             # one connection per lane, and none kept longer than a firewall remembers it
             "SET GLOBAL pg_pool_max_connections = 1",
@@ -312,15 +311,10 @@ class PostgresConnector(Connector):
             notes=tuple(notes),
         )
 
-    @contextlib.contextmanager
-    def _side_cursor(self) -> Iterator[psycopg.Cursor[Any]]:
-        """A cursor of the one side connection that is kept open; reopened when it was lost."""
-        with read_transaction(self.settings, self.name, "dovetail-side") as cursor:
-            yield cursor
-
     def close(self) -> None:
-        """Close the reader instance and with it its connections."""
+        """Close every connection of ours."""
         with self._lock:
             reader, self._reader = self._reader, None
+        self._side.close()
         if reader is not None:
             reader.close()

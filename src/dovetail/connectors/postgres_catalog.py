@@ -163,9 +163,7 @@ def read_catalog(
         for row, name in zip(members, _visible([row[2] for row in members]), strict=True):
             visible[row[0]] = (visible_schema[schema], name)
     visible_columns = {
-        oid: dict(
-            zip([c.number for c in found], _visible([c.name for c in found]), strict=True)
-        )
+        oid: dict(zip([c.number for c in found], _visible([c.name for c in found]), strict=True))
         for oid, found in columns.items()
     }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import threading
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -112,15 +113,65 @@ def side_connection(
         connection.close()
 
 
+def begin_statement() -> str:
+    """Start a transaction like the scanner's own, with the settings pinned."""
+    return f"BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; {pin_statement()}"
+
+
 @contextlib.contextmanager
 def read_transaction(
     settings: PostgresSettings, source: str, application: str = "dovetail"
 ) -> Iterator[psycopg.Cursor[Any]]:
-    """A cursor in a REPEATABLE READ, READ ONLY transaction with the settings pinned."""
+    """A cursor of a fresh connection in a transaction of :func:`begin_statement`."""
     with side_connection(settings, source, application) as connection:
         cursor = connection.cursor()
-        cursor.execute(
-            "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; " + pin_statement()
-        )
+        cursor.execute(begin_statement())
         yield cursor
         cursor.execute("ROLLBACK")
+
+
+class KeptConnection:
+    """One side connection that stays open between short tasks; one task at a time."""
+
+    def __init__(self, settings: PostgresSettings, source: str, application: str) -> None:
+        self._settings, self._source, self._application = settings, source, application
+        self._lock = threading.Lock()
+        self._connection: psycopg.Connection[Any] | None = None
+
+    @contextlib.contextmanager
+    def cursor(self) -> Iterator[psycopg.Cursor[Any]]:
+        """A cursor in a read-only transaction; a connection lost while idle is opened again."""
+        import psycopg
+
+        with self._lock:
+            cursor = self._begin()
+            try:
+                yield cursor
+                cursor.execute("ROLLBACK")
+            except psycopg.Error as error:
+                self._drop()
+                raise source_error(error, self._source, address(self._settings)) from None
+            except BaseException:
+                self._drop()
+                raise
+
+    def _begin(self) -> psycopg.Cursor[Any]:
+        import psycopg
+
+        if self._connection is not None:
+            try:
+                return self._connection.execute(begin_statement())
+            except psycopg.Error:
+                self._drop()
+        self._connection = _open(self._settings, self._source, self._application)
+        return self._connection.execute(begin_statement())
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def close(self) -> None:
+        """Close the connection, after the task that has it."""
+        with self._lock:
+            self._drop()
