@@ -149,7 +149,8 @@ class FilesConnector(Connector):
         started = time.perf_counter()
         try:
             self._require_folder()
-            count = sum(1 for _ in os.scandir(self.root))
+            with os.scandir(self.root) as entries:
+                count = sum(1 for _ in entries)
         except SourceUnavailableError as error:
             return Health(reachable=False, authenticated=False, problem=error.message)
         except OSError as error:
@@ -542,7 +543,8 @@ def _place(table: FileTable) -> str:
 
 def _is_partitioned(folder: str) -> bool:
     try:
-        return any("=" in entry.name and entry.is_dir() for entry in os.scandir(folder))
+        with os.scandir(folder) as entries:
+            return any("=" in entry.name and entry.is_dir() for entry in entries)
     except OSError:
         return False
 

@@ -131,7 +131,7 @@ _DATE = r"\d{4}-\d{1,2}-\d{1,2}"
 _CLOCK = r"\d{1,2}:\d{2}(:\d{2}(\.\d{1,6})?)?"
 _ZONE = r" ?(Z|UTC|[+-]\d{2}(:?\d{2})?)"
 _PATTERNS = {
-    "integer": r"\s*[-+]?[0-9]+\s*",
+    "integer": r"\s*[-+]?(0|[1-9][0-9]*)\s*",  # 007 is text, as DuckDB's sniffer has it
     "date": rf"{_DATE}|-?infinity",
     "time": _CLOCK,
     "timestamp": rf"{_DATE}([ T]{_CLOCK}({_ZONE})?)?|-?infinity",

@@ -170,7 +170,8 @@ def _unique_keys(query: Query) -> dict[str, list[tuple[str, ...]]]:
     rows = query(
         "SELECT m.name AS tbl, l.name AS idx, i.name "
         "FROM sqlite_master m, pragma_index_list(m.name) l, pragma_index_info(l.name) i "
-        "WHERE m.type = 'table' AND l.\"unique\" = 1 AND l.partial = 0 AND l.origin <> 'pk' ORDER BY m.name, l.seq, i.seqno"
+        "WHERE m.type = 'table' AND l.\"unique\" = 1 AND l.partial = 0 AND l.origin <> 'pk' "
+        "ORDER BY m.name, l.seq, i.seqno"
     )
     indexes: dict[tuple[str, str], list[str | None]] = {}
     for table, index, column in rows:
