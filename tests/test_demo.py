@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections import defaultdict
 from contextlib import closing
 from datetime import date
@@ -22,6 +25,8 @@ from dovetail.demo.company import make_company
 from dovetail.demo.storage import prepare
 from dovetail.demo.tour import TOUR_QUERY
 from dovetail.errors import UsageError
+from tests.databases import Database
+from tests.servers import Server
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +119,81 @@ def test_an_older_company_is_made_anew(folder: Path, tmp_path: Path) -> None:
     assert prepare(old)
     assert (old / "exports" / "products.csv").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["demo-data"]
+
+
+@pytest.mark.servers
+def test_part_of_it_on_servers(
+    folder: Path,
+    postgres_database: Database,
+    mariadb_server: Server,
+    tmp_path: Path,
+) -> None:
+    """Through the command: the passwords are references, and show up nowhere."""
+    here = tmp_path / "demo-data"
+    shutil.copytree(folder, here)
+    postgres = postgres_database.server
+    passwords = {
+        "PG_PASSWORD": postgres.admin_password,
+        "MY_PASSWORD": mariadb_server.admin_password,
+    }
+    command = [
+        str(Path(sys.executable).with_name("dovetail")),
+        "demo",
+        "--servers",
+        "--postgres",
+        f"postgres://{postgres.admin_user}:${{env:PG_PASSWORD}}@{postgres.host}:{postgres.port}"
+        f"/{postgres_database.name}",
+        "--mysql",
+        f"mysql://{mariadb_server.admin_user}:${{env:MY_PASSWORD}}@{mariadb_server.host}"
+        f":{mariadb_server.port}",
+    ]
+    try:
+        for _ in range(2):  # the second run finds everything there and makes it anew
+            done = subprocess.run(
+                command,
+                cwd=tmp_path,
+                env={**os.environ, **passwords},
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+            assert done.stdout.count(" Germany        |   2301 |   534662.57 |") == 2
+            assert "shop_pg (postgres)" in done.stdout
+            assert "crm_my (mysql)" in done.stdout
+        written = (here / "dovetail.servers.yaml").read_text()
+        for password in passwords.values():
+            assert password not in done.stdout + done.stderr + written
+    finally:
+        with closing(mariadb_server.connect()) as connection:
+            connection.cursor().execute("DROP DATABASE IF EXISTS dovetail_demo")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--servers"], 2, "needs both"),
+        (["--postgres", "postgres://me:hush@x/y", "--mysql", "mysql://me@x"], 2, "${env:"),
+        (["--postgres", "mysql://me@x", "--mysql", "mysql://me@x"], 2, "begins with postgres://"),
+        (
+            ["--postgres", "postgres://me@127.0.0.1:1/y", "--mysql", "mysql://me@127.0.0.1:1"],
+            3,
+            "PostgreSQL at 127.0.0.1:1",
+        ),
+    ],
+)
+def test_servers_that_will_not_do(
+    folder: Path, arguments: list[str], code: int, words: str
+) -> None:
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("dovetail")), "demo", *arguments],
+        cwd=folder.parent,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr
+    assert "hush" not in done.stderr
