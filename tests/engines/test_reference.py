@@ -281,6 +281,8 @@ def test_now_is_not_remembered(reference: DuckDBReference) -> None:
     assert first != second
 
 
+SHARED = DuckDBReference()
+
 VALUES = st.one_of(
     st.integers(-(2**100), 2**100).map(lambda n: f"'{n}'::HUGEINT"),
     st.floats().map(lambda x: f"'{x!r}'::DOUBLE"),
@@ -313,9 +315,6 @@ def test_literals_are_exact(expression: str) -> None:
         f"({found[1]}) IS NOT DISTINCT FROM ({expression})"
     ).fetchone()
     assert row == (True, True, True)
-
-
-SHARED = DuckDBReference()
 
 
 # -- describe -------------------------------------------------------------------------------------
@@ -351,6 +350,19 @@ def test_describe_follows_changed_columns(reference: DuckDBReference) -> None:
     key = ("", "", "changing")
     for type_ in ("INTEGER", "VARCHAR", "INTEGER"):
         assert text(reference.describe("from changing", {key: [("a", type_)]})) == [("a", type_)]
+
+
+def test_shadows_do_not_grow_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dovetail.engines.reference._MOST_SHADOWS", 10)
+    own = DuckDBReference()
+    for i in range(50):
+        key = ("", f"source{i % 3}", f"t{i}")
+        found = own.describe(f"from source{i % 3}.t{i}", {key: [("a", "INTEGER")]})
+        assert text(found) == [("a", "INTEGER")]
+    assert len(own._tables) <= 12
+    rows = own._connection.execute("SELECT count(*) FROM duckdb_tables()").fetchall()
+    assert rows[0][0] <= 12
+    own.close()
 
 
 def test_describe_of_a_pivot_without_a_list(reference: DuckDBReference) -> None:

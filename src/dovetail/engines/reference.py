@@ -50,6 +50,7 @@ from dovetail.types import Type, parse_type
 
 _DESCRIBE: Final = "DESCRIBE "
 _CACHE_SIZE: Final = 4096
+_MOST_SHADOWS: Final = 2000
 _FOLD_SECONDS: Final = 0.5
 _FOLD_LENGTH: Final = 10_000
 _MEMORY: Final = "256MB"
@@ -388,6 +389,8 @@ class DuckDBReference:
                     location=ref.location,
                     suggestions=near,
                 )
+        if len(self._tables) > _MOST_SHADOWS:
+            self._drop_shadows()
         for key, columns in tables.items():
             self._shadow(key, tuple(columns))
         names = {name.lower() for columns in tables.values() for name, _ in columns}
@@ -437,6 +440,13 @@ class DuckDBReference:
             reason = read_report(error).headline
             raise InternalError(f"no shadow of table {_text(key)}: {reason}") from error
         self._tables[folded] = columns
+
+    def _drop_shadows(self) -> None:
+        """Forget all shadow tables: a long life with ever new names must not grow for ever."""
+        for catalog, schema, name in self._tables:
+            place = f"{quote(catalog)}.{quote(schema)}.{quote(name)}"
+            self._connection.execute(f"DROP TABLE {place}")
+        self._tables.clear()
 
     def _check_dynamic(
         self,
