@@ -40,7 +40,7 @@ from dovetail.optimize.federate import FederatedPlan, federate
 from dovetail.optimize.fragments import request_of
 from dovetail.optimize.optimizer import Step, optimize
 from dovetail.plan import nodes
-from dovetail.plan.expressions import transform_plan
+from dovetail.plan.expressions import has_subquery, node_expressions, transform_plan
 from dovetail.plan.sql import SqlBuilder
 from dovetail.types import Type
 
@@ -299,7 +299,12 @@ class Planner:
         for piece in pieces:
             shown = shown.replace(f'"{mark}_{piece.number}"', f"fragment_{piece.number}")
         types = [t.text for _, t in described]
-        work = Work(pieces, statement, types, materialize=_read_repeatedly(federated.plan))
+        work = Work(
+            pieces,
+            statement,
+            types,
+            materialize=_read_repeatedly(federated.plan) | _joined(federated, pieces, context),
+        )
         return work, shown
 
     # -- fallback -------------------------------------------------------------------------------
@@ -426,6 +431,33 @@ def materialized(plan: nodes.Plan) -> nodes.Plan:
         return node
 
     return transform_plan(plan, visit)
+
+
+def _joined(
+    federated: FederatedPlan, pieces: Sequence[Piece], context: Context
+) -> frozenset[int]:
+    """Fragments to read into the engine before a join over them is planned.
+
+    The engine knows nothing of the size of a stream or of a query run at a source, and an order
+    of joins chosen blindly can be wrong by orders of magnitude (TPC-DS 72 took minutes). Once the
+    rows are there it knows their number exactly. Scans that the engine does itself bring their
+    own estimates and stay.
+    """
+    if len(pieces) < 2 or not _joins(federated.plan):
+        return frozenset()
+    return frozenset(
+        piece.number
+        for piece in pieces
+        if not context.capabilities[piece.source].engine_reads
+    )
+
+
+def _joins(plan: nodes.Plan) -> bool:
+    """Whether the residual plan joins anything; subqueries are joins too."""
+    return any(
+        isinstance(node, nodes.Join) or any(has_subquery(e) for e in node_expressions(node))
+        for node in plan.walk()
+    )
 
 
 def _read_repeatedly(plan: nodes.Plan) -> frozenset[int]:

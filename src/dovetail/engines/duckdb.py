@@ -48,6 +48,7 @@ class Instance:
     disposable: bool = False
     leases: int = 1
     registered: list[str] = field(default_factory=list)
+    tables: list[str] = field(default_factory=list)
 
     def alias(self, source: str) -> str:
         """The database alias (unquoted) of an attached source."""
@@ -127,7 +128,10 @@ class DuckDBEngine:
         with contextlib.suppress(Exception):
             for name in instance.registered:
                 instance.connection.unregister(name)
+            for table in instance.tables:
+                instance.connection.execute(f"DROP TABLE IF EXISTS {table}")
         instance.registered.clear()
+        instance.tables.clear()
         close = broken or instance.disposable
         with self._lock:
             if instance in self._busy:

@@ -40,7 +40,7 @@ from dovetail.errors import (
     SourceUnavailableError,
     TimeoutExceededError,
 )
-from dovetail.execution.errors import translate_run_error
+from dovetail.execution.errors import BrokenOffError, translate_run_error, was_interrupted
 from dovetail.execution.handover import Handover, Rows
 from dovetail.execution.moved import LIMIT_MARK, add_measures, guarded
 from dovetail.execution.profile import FragmentProfile, Profile
@@ -170,6 +170,8 @@ class Run:
         self._lock = threading.RLock()
         self._stop: BaseException | None = None
         self._finished = False  # every row has been handed over
+        self._connection_lost = False
+        self._releasing = False  # the worker gives back; interrupts would only disturb that
         self._started = time.perf_counter()
         self._warnings: list[str] = []
         self._types = work.types
@@ -264,8 +266,8 @@ class Run:
             with self._lock:
                 snapshots, streams = dict(self._snapshots), list(self._streams)
                 instance = self._instance
-            if instance is not None:
-                with contextlib.suppress(Exception):
+            with self._lock, contextlib.suppress(Exception):
+                if instance is not None and not self._releasing:
                     instance.interrupt()
             for stream in streams:
                 stream.stop()
@@ -302,6 +304,8 @@ class Run:
             error = self._translate(raised)
         try:
             self._release()
+            if isinstance(error, BrokenOffError) and self._connection_lost:
+                error = error.connection_lost()
         finally:
             self._over.set()
             self._reasons.put(None)
@@ -422,7 +426,22 @@ class Run:
             if piece.number in self._work.materialize:
                 text = self._materialize(piece, text)
             relations[piece.number] = text
+        self._settle()
         return relations
+
+    def _settle(self) -> None:
+        """End the reading transaction once all that needed it has been read.
+
+        DuckDB tells the planner how many rows a table has only after the transaction that filled
+        it; before, its estimate is zero, and joins are ordered blindly. What is still to be read
+        then (files that the engine scans) has no transaction at a server.
+        """
+        unread = [p for p in self._work.pieces if p.number not in self._work.materialize]
+        if self._work.materialize and all(
+            self._connectors[p.source].capabilities.engine_reads for p in unread
+        ):
+            self._execute("COMMIT")
+            self._execute("BEGIN")
 
     @staticmethod
     def _by_source(pieces: Sequence[Piece]) -> dict[str, list[FragmentRequest]]:
@@ -493,7 +512,9 @@ class Run:
 
     def _materialize(self, piece: Piece, relation: str) -> str:
         name = quote(f"dovetail_table_{piece.number}")
-        self._execute(f"CREATE TEMP TABLE {name} AS SELECT * FROM {relation}")
+        self._execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM {relation}")
+        if self._instance is not None:
+            self._instance.tables.append(name)
         if piece.number in self._native:
             self._measure({piece.number: self._native[piece.number]})
         return name
@@ -540,6 +561,7 @@ class Run:
     def _release(self) -> None:
         """Give back everything. Never raises."""
         with self._lock:
+            self._releasing = True
             streams, snapshots = list(self._streams), dict(self._snapshots)
             instance = self._instance
         for stream in streams:
@@ -549,15 +571,18 @@ class Run:
                 self._warnings.extend(snapshot.warnings())
         broken = not self._finished
         if instance is not None:
-            try:
-                if broken:
-                    # What else it was reading may compute for long before it notices.
+            if broken:
+                # What else it was reading may compute for long before it notices.
+                with contextlib.suppress(Exception):
                     self._cancel_native(instance)
-                else:
-                    # Also drops the temporary tables that the transaction made.
-                    instance.connection.execute("ROLLBACK")
-            except Exception:
+            try:
+                # Drops the temporary tables that the transaction made. Also before an instance is
+                # closed: DuckDB aborts the process when the end of an open transaction on a lost
+                # connection fails in a destructor.
+                instance.connection.execute("ROLLBACK")
+            except Exception as error:
                 broken = True
+                self._connection_lost = 'query "ROLLBACK"' in str(error)
         for snapshot in snapshots.values():
             with contextlib.suppress(Exception):
                 snapshot.close()

@@ -1,0 +1,96 @@
+"""Every query test runs three ways: all rules, no pushdown at all, and plain DuckDB."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from dovetail.session import Session
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the run with all rules did."""
+
+    rows: list[tuple[Any, ...]]
+    road: str
+    fallback_reason: str
+
+
+def check(
+    session: Session,
+    local: duckdb.DuckDBPyConnection,
+    sql: str,
+    params: Mapping[str, Any] | None = None,
+    *,
+    local_sql: str | None = None,
+    ordered: bool = False,
+) -> Outcome:
+    """Run ``sql`` three ways and compare columns, types and rows.
+
+    ``ordered`` compares the order of rows as well. DOUBLE values may differ by a relative 1e-9.
+    """
+    with local.cursor() as cursor:
+        cursor.execute("SET TimeZone='UTC'")
+        plain = cursor.execute(local_sql or sql, params) if params else cursor.execute(
+            local_sql or sql
+        )
+        expected = plain.fetchall()
+        types = [str(column[1]) for column in plain.description]
+    outcome: Outcome | None = None
+    for rules in (True, False):
+        with session.sql(sql, params, rules=rules) as result:
+            rows = result.rows()
+            made = [type_ for _, type_ in result.columns]
+            how = "with all rules" if rules else "without rules"
+            assert [t.replace(" ", "") for t in made] == [t.replace(" ", "") for t in types], (
+                f"{how}: types {made}, plain DuckDB has {types}"
+            )
+            difference = differ(rows, expected, ordered)
+            assert difference is None, f"{how} ({result.profile.road}): {difference}"
+            if rules:
+                outcome = Outcome(rows, result.profile.road, result.profile.fallback_reason)
+    assert outcome is not None
+    return outcome
+
+
+def differ(
+    rows: Sequence[tuple[Any, ...]], expected: Sequence[tuple[Any, ...]], ordered: bool
+) -> str | None:
+    """What differs between two results, or None."""
+    if len(rows) != len(expected):
+        return f"{len(rows)} rows instead of {len(expected)}"
+    if not ordered:
+        rows, expected = sorted(rows, key=_key), sorted(expected, key=_key)
+    for number, (row, wanted) in enumerate(zip(rows, expected, strict=True)):
+        if len(row) != len(wanted) or not all(
+            _same(a, b) for a, b in zip(row, wanted, strict=True)
+        ):
+            return f"row {number} is {row!r}, not {wanted!r}"
+    return None
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, float) and isinstance(b, float):
+        if math.isnan(a) or math.isnan(b):
+            return math.isnan(a) and math.isnan(b)
+        return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(_same(x, y) for x, y in zip(a, b, strict=True))
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(_same(a[k], b[k]) for k in a)
+    return type(a) is type(b) and a == b
+
+
+def _key(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """An order for rows of any types; doubles are rounded so that neighbours stay together."""
+    return tuple(
+        (value is not None, type(value).__name__, f"{value:.6e}")
+        if isinstance(value, float)
+        else (value is not None, type(value).__name__, repr(value))
+        for value in row
+    )
