@@ -17,7 +17,7 @@ from dovetail.errors import (
     UnknownNameError,
 )
 from dovetail.language.sql import judge_functions as lists
-from dovetail.language.sql.judge import Judged, judge, split_statements
+from dovetail.language.sql.judge import Judged, judge, judge_view, split_statements
 
 
 @pytest.fixture(scope="module")
@@ -355,6 +355,47 @@ def test_depth_is_limited(connection: Any) -> None:
     for sql in ("select " + "[" * 900 + "1" + "]" * 900, "select " + "1+" * 9000 + "1"):
         with pytest.raises(DovetailError, match="deep"):
             judge(sql, connection=connection)
+
+
+# -- views ----------------------------------------------------------------------------------------
+
+
+def test_views_of_a_file_are_judged() -> None:
+    """The definitions as DuckDB keeps them, with columns, comments and odd names."""
+    plain = duckdb.connect()
+    plain.execute("CREATE TABLE t AS SELECT 1 AS a, 'x' AS b; CREATE SCHEMA s")
+    good = {
+        "v1": "CREATE VIEW v1 AS SELECT a, upper(b) FROM t",
+        "v2": 'CREATE VIEW "v as (2" (x, "as") AS WITH q AS (FROM t) SELECT q.* FROM q',
+        "v3": "CREATE VIEW s.v3 AS SELECT * FROM (VALUES (1)) AS w(x), t",
+    }
+    bad = {
+        "settings": "CREATE VIEW b1 AS SELECT * FROM duckdb_settings()",
+        "threads": "CREATE VIEW b2 AS SELECT a, current_setting('threads') FROM t",
+        "databases": "CREATE VIEW b3 AS SELECT count(*) FROM t WHERE a IN (FROM duckdb_databases() "
+        "SELECT database_oid)",
+    }
+    for sql in (*good.values(), *bad.values()):
+        plain.execute(sql)
+    rows = plain.execute("SELECT view_name, sql FROM duckdb_views() WHERE NOT internal").fetchall()
+    assert len(rows) == len(good) + len(bad)
+    for name, definition in rows:
+        if name.startswith("v"):
+            assert tables(judge_view(definition, connection=plain)) == ["t"], definition
+        else:
+            with pytest.raises(RefusedError, match="the view is refused"):
+                judge_view(definition, connection=plain)
+    for definition in (
+        "CREATE VIEW v AS SELECT * FROM read_csv('x')",
+        "CREATE VIEW v AS SELECT lake.main.upper(a) FROM t",
+        "CREATE VIEW v AS SELECT 1; DROP TABLE t",
+        "CREATE VIEW v",
+        "",
+    ):
+        with pytest.raises(RefusedError):
+            judge_view(definition, connection=plain)
+    system = judge_view("CREATE VIEW v AS FROM duckdb_settings", connection=plain)
+    assert tables(system) == ["duckdb_settings"]
 
 
 # -- scripts --------------------------------------------------------------------------------------

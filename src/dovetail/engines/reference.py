@@ -44,7 +44,7 @@ from dovetail.language.sql.errors import (
     near_names,
     read_report,
 )
-from dovetail.language.sql.judge import Judged, judge
+from dovetail.language.sql.judge import Judged, judge, judge_view
 from dovetail.language.sql.meaning import same_meaning
 from dovetail.types import Type, parse_type
 
@@ -135,6 +135,13 @@ class DuckDBReference:
         """:func:`dovetail.language.sql.judge.judge` on this instance, cached by text."""
         with self._lock:
             return self._cache.get(("judge", sql), lambda: judge(sql, connection=self._connection))
+
+    def judge_view(self, definition: str) -> Judged:
+        """:func:`dovetail.language.sql.judge.judge_view` on this instance, cached by text."""
+        with self._lock:
+            return self._cache.get(
+                ("view", definition), lambda: judge_view(definition, connection=self._connection)
+            )
 
     def same_meaning(self, sql_a: str, sql_b: str) -> bool:
         """:func:`dovetail.language.sql.meaning.same_meaning` on this instance."""

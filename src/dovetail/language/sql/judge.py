@@ -35,10 +35,19 @@ from dovetail.language.sql.lexing import (
     leading_blank,
     name_span,
     pivot_lists,
+    query_of_view,
     split_statements,
 )
 
-__all__ = ["FileFunction", "Judged", "TableRef", "judge", "parse_tree", "split_statements"]
+__all__ = [
+    "FileFunction",
+    "Judged",
+    "TableRef",
+    "judge",
+    "judge_view",
+    "parse_tree",
+    "split_statements",
+]
 
 _Scope = frozenset[tuple[str, str]]  # (schema, name) of the CTEs in sight, in lower case
 
@@ -146,6 +155,30 @@ def judge(sql: str, *, connection: Any) -> Judged:
         checked_sql=checked,
         call_qualifiers=frozenset(walk.qualifiers),
     )
+
+
+def judge_view(definition: str, *, connection: Any) -> Judged:
+    """Judge the ``CREATE VIEW`` text of a source that the engine itself would expand.
+
+    The same rules as for a query, and no file functions. The caller must check that ``tables``
+    are tables of that source: a bare name such as ``duckdb_settings`` would mean the engine's own.
+
+    Raises:
+        RefusedError: the view reaches out of its source, or is not understood.
+    """
+    query = query_of_view(definition)
+    if query is None:
+        raise RefusedError("the definition of the view cannot be read")
+    try:
+        judged = judge(query, connection=connection)
+    except DovetailError as error:
+        raise RefusedError(f"the view is refused: {error.message}") from None
+    if judged.files:
+        raise RefusedError(f'the view is refused: it reads files with "{judged.files[0].name}"')
+    if judged.call_qualifiers:
+        named = sorted(judged.call_qualifiers)[0]
+        raise RefusedError(f'the view is refused: it calls a function of "{named}"')
+    return judged
 
 
 def parse_tree(sql: str, connection: Any) -> list[dict[str, Any]] | None:

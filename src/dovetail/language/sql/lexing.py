@@ -54,6 +54,16 @@ def tokens_of(sql: str) -> list[tuple[int, str]]:
     return tokens
 
 
+def query_of_view(definition: str) -> str | None:
+    """The query inside ``CREATE VIEW name (columns) AS query``, or None when there is none."""
+    depth = 0
+    for place, word in tokens_of(definition):
+        depth += (word == "(") - (word == ")")
+        if word == "as" and depth == 0:
+            return definition[place + len("as") :]
+    return None
+
+
 def pivot_lists(sql: str) -> list[tuple[int, str]]:
     """What to insert, and where, to put ``IN ('x')`` behind every PIVOT key that lacks a list.
 
