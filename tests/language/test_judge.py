@@ -403,6 +403,7 @@ def test_views_of_a_file_are_judged() -> None:
 
 def test_statements_are_split_by_the_lexer() -> None:
     script = "select ';' ; -- a;b\n/* ; */ select $$ ; $$;\n\n select \";\" from t; ;"
+    assert split_statements("") == split_statements(" -- x") == []
     parts = split_statements(script)
     assert [text for _, text in parts] == ["select ';'", "select $$ ; $$", 'select ";" from t']
     for offset, text in parts:

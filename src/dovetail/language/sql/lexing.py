@@ -35,10 +35,12 @@ def tokens_of(sql: str) -> list[tuple[int, str]]:
         raw = duckdb.tokenize(sql)
     except duckdb.Error:
         return []
+    if not raw:
+        return []
     encoded = sql.encode("utf-8")
     tokens = []
     ends = [offset for offset, _ in raw[1:]] + [len(encoded)]
-    place = len(encoded[: raw[0][0]].decode("utf-8", "ignore")) if raw else 0
+    place = len(encoded[: raw[0][0]].decode("utf-8", "ignore"))
     for (offset, kind), end in zip(raw, ends, strict=True):
         word = encoded[offset:end].decode("utf-8", "ignore")
         if kind.name == "string_const":
