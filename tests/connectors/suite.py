@@ -226,32 +226,42 @@ def _query(
     sql: str,
     instance: duckdb.DuckDBPyConnection | None,
 ) -> _Answer:
+    try:
+        return _run(connector, request, road, sql, instance)
+    except duckdb.Error as error:
+        translated = connector.translate_error(error)
+        if translated is None:
+            raise
+        raise translated from None
+
+
+def _run(
+    connector: Connector,
+    request: FragmentRequest,
+    road: Road,
+    sql: str,
+    instance: duckdb.DuckDBPyConnection | None,
+) -> _Answer:
     with contextlib.ExitStack() as stack:
         if instance is None:
             instance, _ = stack.enter_context(engine(connector))
         snapshot = stack.enter_context(contextlib.closing(connector.snapshot()))
         execute = instance.execute
         alias = alias_of(connector)
-        try:
-            execute("BEGIN")
-            stack.callback(_roll_back, instance)
-            if road == "stream":
-                snapshot.prepare([request])
-            relation = relation_of(connector, snapshot, request, road, instance)
-            if road == "native":
-                snapshot.begin_native(lambda text: execute(text).fetchall(), alias)
-                described = execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
-                assert [(row[0], row[1]) for row in described] == [
-                    (c.name, c.type.text) for c in request.columns
-                ]
-            execute(f"CREATE TEMP TABLE answer AS {sql.format(relation)}")
-            table = execute("FROM answer").to_arrow_table()
-            return _Answer(table, execute("FROM answer").fetchall())
-        except duckdb.Error as error:
-            translated = connector.translate_error(error)
-            if translated is None:
-                raise
-            raise translated from None
+        execute("BEGIN")
+        stack.callback(_roll_back, instance)
+        if road == "stream":
+            snapshot.prepare([request])
+        relation = relation_of(connector, snapshot, request, road, instance)
+        if road == "native":
+            snapshot.begin_native(lambda text: execute(text).fetchall(), alias)
+            described = execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+            assert [(row[0], row[1]) for row in described] == [
+                (c.name, c.type.text) for c in request.columns
+            ]
+        execute(f"CREATE TEMP TABLE answer AS {sql.format(relation)}")
+        table = execute("FROM answer").to_arrow_table()
+        return _Answer(table, execute("FROM answer").fetchall())
 
 
 def _roll_back(instance: duckdb.DuckDBPyConnection) -> None:

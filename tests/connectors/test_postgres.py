@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import Iterator, Sequence
+import ipaddress
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -31,8 +34,10 @@ from tests.connectors.suite import (
     read,
     request_for,
     rows,
+    wait_until,
 )
 from tests.databases import Database, quoted
+from tests.servers import Server
 
 
 def connector_for(at: Database, name: str = "shop", **changes: Any) -> PostgresConnector:
@@ -406,3 +411,108 @@ def test_health(connector: PostgresConnector, shop: Database) -> None:
     admin = connector_for(shop, user="postgres", password=shop.server.admin_password)
     assert admin.check().read_only is False
     assert any("superuser" in note for note in admin.check().notes)
+
+
+def test_both_roads_see_one_state(connector: PostgresConnector, shop: Database) -> None:
+    """A query may read one fragment natively and another as a stream."""
+    catalog = connector.catalog()
+    native = request_for(catalog.table(None, "big"), ["a"])
+    streamed = request_for(catalog.table(None, "numbers"), ["i"])
+    with engine(connector) as (instance, _), contextlib.closing(connector.snapshot()) as snapshot:
+        execute = instance.execute
+        first = snapshot.native(native, alias_of(connector)).sql
+        execute("BEGIN")
+        snapshot.prepare([streamed])
+        snapshot.begin_native(lambda text: execute(text).fetchall(), alias_of(connector))
+        assert execute(f"SELECT count(*) FROM {first}").fetchone() == (24000,)
+        shop.execute("INSERT INTO numbers (i) VALUES (99)")
+        try:
+            found = snapshot.read(streamed).reader.read_all()
+            assert found.num_rows == 2
+        finally:
+            shop.execute("DELETE FROM numbers WHERE i = 99")
+
+
+@pytest.fixture(scope="module")
+def tls_server(own_server: Callable[[str], Server], tmp_path_factory: Any) -> tuple[Server, Path]:
+    """A server with TLS under a certificate authority of ours; and the authority's file."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Dovetail tests")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
+            critical=False,
+        )
+        .sign(key, hashes.SHA256())
+    )
+    server = own_server("postgres")
+    data = Path(server.socket) / "data"
+    pem = certificate.public_bytes(serialization.Encoding.PEM)
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
+    )
+    owner = data.stat()
+    for file, content in (("server.crt", pem), ("server.key", private)):
+        path = data / file
+        path.touch(mode=0o600)
+        path.write_bytes(content)
+        os.chown(path, owner.st_uid, owner.st_gid)
+    server.execute("ALTER SYSTEM SET ssl = on")
+    server.execute("SELECT pg_reload_conf()")
+    wait_until(lambda: server.execute("SHOW ssl") == [("on",)], "the server has no TLS")
+    server.execute("CREATE TABLE small (a integer)", "INSERT INTO small VALUES (1)")
+    authority = tmp_path_factory.mktemp("tls") / "it's the authority.pem"
+    authority.write_bytes(pem)
+    return server, authority
+
+
+@pytest.mark.parametrize("mode", ["prefer", "require", "verify-ca", "verify-full"])
+def test_tls(tls_server: tuple[Server, Path], mode: str) -> None:
+    server, authority = tls_server
+    chosen = {"sslrootcert": authority} if mode.startswith("verify") else {}
+    connector = connector_for(Database(server, "postgres"), sslmode=mode, **chosen)
+    with contextlib.closing(connector):
+        assert connector.check().tls is True
+        table = connector.catalog().table(None, "small")
+        used = "SELECT bool_and(ssl) AS v FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+        for road in ("native", "stream"):
+            assert rows(connector, request_for(table), road) == [(1,)]
+            assert rows(connector, fragment(used, v="BOOLEAN"), road) == [(True,)]
+
+
+@pytest.mark.parametrize("road", ["native", "stream"])
+def test_tls_under_another_authority_is_refused(
+    tls_server: tuple[Server, Path], tmp_path: Path, road: Road
+) -> None:
+    server, authority = tls_server
+    good = connector_for(Database(server, "postgres"))
+    table = good.catalog().table(None, "small")
+    localhost = connector_for(
+        Database(replace(server, host="localhost"), "postgres"),
+        sslmode="verify-full",
+        sslrootcert=authority,
+    )
+    with pytest.raises(SourceUnavailableError, match="localhost"):
+        rows(localhost, request_for(table), road)
+    missing = connector_for(
+        Database(server, "postgres"), sslmode="verify-ca", sslrootcert=tmp_path / "gone.pem"
+    )
+    with pytest.raises(SourceUnavailableError, match=r"gone\.pem"):
+        rows(missing, request_for(table), road)
+    with pytest.raises(SourceUnavailableError, match=r"gone\.pem"):
+        missing.catalog()

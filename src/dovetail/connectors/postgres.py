@@ -62,6 +62,7 @@ class PostgresConnector(Connector):
         self._lock = threading.RLock()
         self._side = KeptConnection(settings, name, "dovetail-side")
         self._estimates: OrderedDict[str, Estimate] = OrderedDict()
+        self._reader_lock = threading.Lock()
         self._reader: duckdb.DuckDBPyConnection | None = None
         self._reader_name = f"dovetail-reader-{uuid.uuid4().hex[:12]}"
         self._raised: deque[DovetailError] = deque(maxlen=32)
@@ -168,7 +169,7 @@ class PostgresConnector(Connector):
 
         Raises DuckDB's errors when the source cannot be attached.
         """
-        with self._lock:
+        with self._reader_lock:
             if self._reader is None:
                 self._reader = self._open_reader()
             return self._reader.cursor()
@@ -313,7 +314,7 @@ class PostgresConnector(Connector):
 
     def close(self) -> None:
         """Close every connection of ours."""
-        with self._lock:
+        with self._reader_lock:
             reader, self._reader = self._reader, None
         self._side.close()
         if reader is not None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from dovetail.connectors.base import (
@@ -72,7 +72,9 @@ class PostgresSnapshot(Snapshot):
 
     def __init__(self, connector: PostgresConnector) -> None:
         self._connector = connector
-        self._lock = threading.RLock()
+        self._lock = threading.RLock()  # of the lanes and the exported snapshot; held on the wire
+        self._open = threading.Lock()  # of what is open; never held on the wire
+        self._fragments: dict[int, tuple[FragmentRequest, Fragment]] = {}
         self._scans = [0] * connector.lanes  # per lane, how many scans the query has there
         self._assigned: dict[str, list[int]] = {}  # rendered SQL → its lanes, by plan_native
         self._begun: set[int] | None = None  # the lanes whose transactions are open
@@ -85,7 +87,7 @@ class PostgresSnapshot(Snapshot):
 
     # --- native ----------------------------------------------------------------------------------
 
-    def plan_native(self, requests: Sequence[FragmentRequest]) -> None:
+    def plan_native(self, requests: list[FragmentRequest]) -> None:
         """Spread the query's fragments over the lanes, largest first. Optional; before `native`."""
         fragments = [(self._rows(request), request) for request in requests]
         large = [(rows, r) for rows, r in fragments if rows is None or rows > _SMALL_ROWS]
@@ -111,7 +113,7 @@ class PostgresSnapshot(Snapshot):
 
     def native(self, request: FragmentRequest, alias: str) -> NativeRelation | None:
         """``postgres_query`` on one lane, or page ranges of a large table on several."""
-        fragment = self._connector.fragment(request)
+        fragment = self._fragment(request)
         lanes = self._lanes_for(request)
         parts = []
         for number, lane in enumerate(lanes):
@@ -121,8 +123,15 @@ class PostgresSnapshot(Snapshot):
             parts.append(_relation(fragment, _alias(lane, self._connector.name, alias), sql))
         return NativeRelation(f"({' UNION ALL '.join(parts)})", fragment.sql)
 
+    def _fragment(self, request: FragmentRequest) -> Fragment:
+        """The rendered request; kept, since rendering is most of our own time in a small query."""
+        kept = self._fragments.get(id(request))
+        if kept is None:
+            kept = self._fragments[id(request)] = (request, self._connector.fragment(request))
+        return kept[1]
+
     def _key(self, request: FragmentRequest) -> str:
-        return self._connector.fragment(request).sql
+        return self._fragment(request).sql
 
     def _rows(self, request: FragmentRequest) -> float | None:
         scan = request.scan or request.filtered_scan
@@ -183,10 +192,10 @@ class PostgresSnapshot(Snapshot):
         """Read a fragment as Arrow over a connection of its own, under the shared snapshot."""
         import pyarrow as pa
 
-        fragment = self._connector.fragment(request)
+        fragment = self._fragment(request)
         with self._lock:
             if self._ended:
-                raise InternalError("a fragment was read from a closed snapshot")
+                raise CancelledError("the snapshot was closed before the fragment was read")
             if self._begun is not None and self._exported is None:
                 raise InternalError("a stream fragment was not announced with prepare()")
         try:
@@ -195,8 +204,11 @@ class PostgresSnapshot(Snapshot):
         except Exception as error:
             raise self._connector.raised(error) from None
         reader = _Reader(received)
-        with self._lock:
+        with self._open:
             self._readers.append(reader)
+            ended = self._ended
+        if ended:
+            reader.close()
         decode = tuple(_from_arrow(column.type) for column in request.columns)
         translated = pa.RecordBatchReader.from_batches(received.schema, self._batches(reader))
         return Stream(translated, decode)
@@ -233,22 +245,25 @@ class PostgresSnapshot(Snapshot):
                 f"'SELECT pg_backend_pid() AS pid')"
             )[0][0]
         except BaseException:
+            with contextlib.suppress(Exception):
+                cursor.execute("ROLLBACK")  # a failing roll-back in a destructor ends the process
             cursor.close()
             raise
-        with self._lock:
-            self._cursors.append(cursor)
-            self._pids.append(pid)
+        with self._open:
             ended = self._ended
+            if not ended:
+                self._cursors.append(cursor)
+                self._pids.append(pid)
         if ended:
-            self.close()
-            raise InternalError("a fragment was read from a closed snapshot")
+            cursor.close()
+            raise CancelledError("the snapshot was closed before the fragment was read")
         return cursor
 
     # --- the end ---------------------------------------------------------------------------------
 
     def cancel(self) -> None:
         """Cancel the streams' statements at the server, then stop reading them."""
-        with self._lock:
+        with self._open:
             pids, cursors = list(self._pids), list(self._cursors)
         if pids:
             with contextlib.suppress(Exception):
@@ -259,7 +274,7 @@ class PostgresSnapshot(Snapshot):
 
     def close(self) -> None:
         """End the streams' transactions; statements that still run are cancelled first."""
-        with self._lock:
+        with self._open:
             self._ended = True
             cursors, self._cursors = self._cursors, []
             readers, self._readers = self._readers, []
