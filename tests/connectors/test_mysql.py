@@ -326,6 +326,12 @@ def test_unix_socket(mariadb_database: Database) -> None:
         connector_for(mariadb_database, socket=server.socket, host="nowhere.invalid", port=1)
     ) as connector:
         assert connector.check().problem is None
+    missing = f"{server.socket}.missing"
+    with (
+        contextlib.closing(connector_for(mariadb_database, socket=missing)) as connector,
+        pytest.raises(SourceUnavailableError, match="source crm cannot be reached"),
+    ):
+        connector.catalog()
 
 
 def test_tls_that_the_server_does_not_offer_is_an_error(mariadb_database: Database) -> None:

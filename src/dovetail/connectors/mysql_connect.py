@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import socket
 import ssl
 import threading
 import time
@@ -78,7 +79,8 @@ def map_error(
             retryable=True,
             suggestions=("lower max_connections of the source, or raise the server's limit",),
         )
-    if number == 2026 or isinstance(error, ssl.SSLError):
+    cause = getattr(error, "original_exception", None) or error
+    if number == 2026 or isinstance(cause, ssl.SSLError):
         return SourceUnavailableError(f"{where}: TLS failed: {detail}", source=source)
     if number in _GONE or number == 0:
         verb = "cannot be reached" if doing == "connecting" else "went away while it was read"
@@ -110,6 +112,19 @@ def _parts(error: BaseException) -> tuple[int, str]:
     if isinstance(error, RuntimeError):  # PyMySQL without the package for RSA logins
         return 2059, str(error)
     return 0, str(error) or type(error).__name__
+
+
+def _connect_locally(connection: Connection[Any], path: str, timeout: float) -> None:
+    """Connect over a Unix socket; the driver would leave it open when that fails."""
+    channel = socket.socket(socket.AF_UNIX)
+    try:
+        channel.settimeout(timeout)
+        channel.connect(path)
+        channel.settimeout(None)
+        connection.connect(channel)  # type: ignore[arg-type]
+    except BaseException:
+        channel.close()
+        raise
 
 
 class Session:
@@ -210,8 +225,6 @@ class Session:
 
     def shutdown(self) -> None:
         """Wake a thread that waits on the socket; the connection is of no more use."""
-        import socket
-
         self.clean = False
         inner: Any = self.connection
         sock = inner._sock
@@ -353,8 +366,11 @@ class Pool:
                 connect_timeout=max(1, min(31536000, round(settings.connect_timeout))),
                 autocommit=True,
                 program_name="dovetail",
+                defer_connect=settings.socket is not None,
                 **options,
             )
+            if settings.socket is not None:
+                _connect_locally(connection, str(settings.socket), settings.connect_timeout)
         except Exception as error:
             raise map_error(error, self.name, doing="connecting") from None
         session = Session(connection, self.name)

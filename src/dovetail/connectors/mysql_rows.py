@@ -53,6 +53,7 @@ class Field:
 
     column: OutputColumn
     road: Road
+    nullable: bool = True
 
 
 def row_sql(fields: Sequence[Field], expressions: Sequence[str], limit: int) -> tuple[str, int]:
@@ -66,7 +67,10 @@ def row_sql(fields: Sequence[Field], expressions: Sequence[str], limit: int) -> 
     # The casts make the separators weigh as much as a column's character set, so that the whole
     # becomes binary instead of the separators being checked as text.
     null = _binary(_NULL)
-    marked = "".join(f"IFNULL({cell}, {null}), " for cell in cells)
+    marked = "".join(
+        f"IFNULL({cell}, {null}), " if f.nullable else f"{cell}, "
+        for f, cell in zip(fields, cells, strict=True)
+    )
     row = f"CONCAT_WS({_binary(_FIELD)}, '', {marked}{_binary(_END)})"
     known = sum(f.road.width or 0 for f in fields) + 16 * len(fields)
     if all(f.road.width is not None for f in fields) and known <= limit:

@@ -23,7 +23,10 @@ def render_fragment(request: FragmentRequest, limit: int) -> tuple[str, tuple[Fi
     The select list becomes one value per row. Where that would change what the rest of the query
     means (grouping, DISTINCT, set operations), the fragment becomes a derived table instead.
     """
-    fields = tuple(Field(column, road(column)) for column in request.columns)
+    never_null = _never_null(request)
+    fields = tuple(
+        Field(column, road(column), column.name not in never_null) for column in request.columns
+    )
     if not fields:
         raise InternalError("a MySQL fragment without columns")
     query = safe_literals(request.query)
@@ -43,6 +46,15 @@ def render_fragment(request: FragmentRequest, limit: int) -> tuple[str, tuple[Fi
     row, extra = row_sql(fields, names, limit)
     order = _outer_order(query)
     return f"{comment}SELECT {row} FROM ({_text(query)}) AS q{order}", fields, extra
+
+
+def _never_null(request: FragmentRequest) -> frozenset[str]:
+    """Outputs that are NOT NULL columns of a base table: their test for NULL can be saved."""
+    scan = request.scan or request.filtered_scan
+    if scan is None or scan.table.kind != "table":
+        return frozenset()
+    firm = {column.source_name for column in scan.table.columns if not column.nullable}
+    return frozenset(output for source, output in scan.columns if source in firm)
 
 
 def plain_sql(request: FragmentRequest) -> str:
