@@ -16,4 +16,4 @@ def describe_progress(profile: Any) -> str:
         else:
             size = shown_size(fragment.bytes or 0)
             parts.append(f"{fragment.source} {fragment.rows:,} rows {size}")
-    return " · ".join(parts) or "planning"
+    return " · ".join(parts) or f"{profile.rows:,} rows so far"

@@ -1,0 +1,231 @@
+"""The commands besides ``query``, and what a command may load."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.interfaces.conftest import PROGRAM, Command, environment
+
+CONFIGURATION = """\
+sources:
+  desk: {kind: files, path: .}
+"""
+
+
+@pytest.fixture
+def configured(folder: Path) -> Path:
+    (folder / "dovetail.yaml").write_text(CONFIGURATION)
+    return folder
+
+
+def test_sources_tables_and_describe(configured: Path, dovetail: Command) -> None:
+    [source] = map(json.loads, dovetail("sources", "--jsonl").out.splitlines())
+    assert (source["name"], source["kind"], source["address"]) == ("desk", "files", str(configured))
+    done = dovetail("sources", "--check", "--csv")
+    assert done.code == 0, done.err
+    assert done.out.splitlines()[0] == "name,kind,address,state,round_trip_ms,version"
+    assert done.out.splitlines()[1].startswith(f"desk,files,{configured},ok,")
+    done = dovetail("tables", "--csv", "desk.*")
+    assert done.out.splitlines()[1].startswith("desk,main,trades,file,7,")
+    done = dovetail("tables", "nothing*")
+    assert done.code == 0
+    assert "no table matches" in done.err
+    done = dovetail("describe", "desk.trades", "-o", "columns.json")
+    assert (done.out, done.code) == ("", 0), done.err
+    assert json.loads((configured / "columns.json").read_text())[0]["column"] == "id"
+    done = dovetail("describe", "desk.trade")
+    assert done.code == 1
+    assert "trades" in done.err
+
+
+def test_a_source_that_is_down_is_named_and_has_its_own_exit_code(
+    configured: Path, dovetail: Command
+) -> None:
+    with socket.socket() as listener:  # bound and not listening: refuses at once
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        (configured / "dovetail.yaml").write_text(
+            CONFIGURATION + f"  shop: {{kind: postgres, host: 127.0.0.1, port: {port}, user: me, "
+            'password: "${env:SHOP_PASSWORD}"}\n'
+        )
+        for command in (["sources", "--check", "--csv"], ["doctor", "--csv"]):
+            done = dovetail(*command, SHOP_PASSWORD="hush-hush")
+            assert done.code == 3, done.err
+            assert "hush-hush" not in done.out + done.err
+            assert str(port) in done.out
+            assert "desk" in done.out  # one that is down holds up no other
+        done = dovetail("query", "select * from shop.public.orders", SHOP_PASSWORD="hush-hush")
+        assert (done.out, done.code) == ("", 3)
+        assert "shop" in done.err
+        assert "hush-hush" not in done.err
+        done = dovetail("query", "--csv", "select count(*) as n from desk.trades")
+        assert (done.out, done.code) == ("n\n8\n", 0), done.err
+
+
+def test_doctor_says_what_is_here(configured: Path, dovetail: Command) -> None:
+    done = dovetail("doctor", "--jsonl")
+    assert done.code == 0, done.err
+    rows = [json.loads(line) for line in done.out.splitlines()]
+    states = {(row["subject"], row["check"]): row["state"] for row in rows}
+    for check in ("dovetail", "python", "duckdb", "pyarrow", "temporary space"):
+        assert ("here", check) in states
+    assert states["desk", "reachable"] == "ok"
+
+
+def test_explain(configured: Path, dovetail: Command) -> None:
+    sql = "select count(*) as n from desk.trades where qty > $least"
+    done = dovetail("explain", "-p", "least=10", sql)
+    assert done.code == 0, done.err
+    assert "desk" in done.out
+    done = dovetail("explain", "--analyze", "--format", "json", "-p", "least=10", sql)
+    plan = json.loads(done.out)
+    assert [fragment["source"] for fragment in plan["fragments"]] == ["desk"]
+    assert dovetail("explain", "--format", "drawing", "select 1").code == 2
+    assert dovetail("explain", "delete from desk.trades").code == 1
+
+
+def test_config(configured: Path, dovetail: Command) -> None:
+    file = configured / "dovetail.yaml"
+    assert dovetail("config", "path").out == f"{file}\n"
+    assert "working folder" in dovetail("config", "path").err
+    assert dovetail("config", "check").out == f"{file}: ok, 1 source\n"
+    file.write_text(
+        "sources:\n  shop: {kind: postgres, user: me, password: hush-hush}\n  old: {kind: sqlite, "
+        "path: x.db}\n"
+    )
+    done = dovetail("config", "show")
+    assert done.code == 0
+    assert "kind: postgres" in done.out
+    assert "hush-hush" not in done.out + done.err
+    assert "warning:" in done.err
+    file.write_text("sources:\n  shop: {kind: postgrs}\n  old: {kind: sqlite, pth: x.db}\n")
+    done = dovetail("config", "check")
+    assert (done.out, done.code) == ("", 2)
+    for words in ("sources.shop", "postgres", "line 2", "sources.old", "pth", "path", "line 3"):
+        assert words in done.err
+    done = dovetail("config", "check", DOVETAIL_CONFIG="elsewhere.yaml")
+    assert (done.out, done.code) == ("", 2)
+    assert "elsewhere.yaml" in done.err
+    file.unlink()
+    done = dovetail("config", "path")
+    assert (done.out, done.code) == ("", 0)
+    assert "no configuration" in done.err
+
+
+def test_a_profile_overrides(configured: Path, dovetail: Command) -> None:
+    (configured / "dovetail.yaml").write_text(
+        CONFIGURATION + "profiles:\n  small: {limits: {max_rows: 1}}\n"
+    )
+    sql = "select id from desk.trades limit 2"
+    assert dovetail("query", "--csv", sql).code == 0
+    assert dovetail("query", "--csv", "--profile", "small", sql).code == 4
+    assert dovetail("-P", "small", "query", "--csv", sql).code == 4
+    done = dovetail("query", "--profile", "smal", sql)
+    assert done.code == 2
+    assert "small" in done.err
+
+
+def test_named_files_and_sources_for_one_run(configured: Path, dovetail: Command) -> None:
+    for arguments, table in (
+        (["--data", "t=trades.csv"], "t"),
+        (["--data", "trades.csv"], "trades"),
+        (["--source", f"more={configured}"], "more.trades"),
+    ):
+        done = dovetail("query", "--csv", *arguments, f"select count(*) as n from {table}")
+        assert (done.out, done.code) == ("n\n8\n", 0), done.err
+
+
+def test_on_a_terminal(folder: Path) -> None:
+    """Long results are cut with a note, and binary formats are refused; a pipe gets everything."""
+
+    def on_terminal(*arguments: str) -> tuple[int, str]:
+        main, terminal = pty.openpty()
+        process = subprocess.Popen(
+            [str(PROGRAM), "query", *arguments],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=terminal,
+            stderr=terminal,
+            env=environment(folder, TERM="xterm", COLUMNS="100"),
+        )
+        os.close(terminal)
+        said = b""
+        while True:
+            try:
+                more = os.read(main, 65536)
+            except OSError:  # the other end is closed
+                break
+            if not more:
+                break
+            said += more
+        os.close(main)
+        return process.wait(60), said.decode().replace("\r\n", "\n")
+
+    code, said = on_terminal("--rows", "3", "select i, repeat('x', 100) as t from range(9) r(i)")
+    assert code == 0
+    assert said.count("x" * 79 + "…") == 3
+    assert "the first 3 rows; --rows 0 prints all" in said
+    code, said = on_terminal("select 1 as a")
+    assert "1 row, " in said
+    assert "\x1b[1m" in said
+    code, said = on_terminal("--format", "parquet", "select 1 as a")
+    assert code == 2
+    assert "not for a terminal" in said
+
+
+def test_progress_in_a_log(dovetail: Command) -> None:
+    sql = "select count(*) from range(1000000) a, range(10000000) b"
+    done = dovetail("query", "--progress", "plain", "--timeout", "3s", sql)
+    assert done.code == 4
+    assert dovetail("query", "--progress", "loud", "select 1").code == 2
+
+
+HEAVY = (  # noqa: SIM905 - a row of names
+    "textual fastapi pandas polars pyspark rich numpy psycopg pymysql connectorx keyring "
+    "pyarrow.dataset pyarrow.parquet tabulate"
+).split()
+HEAVIER = [*HEAVY, "duckdb", "pyarrow", "sqlglot", "yaml"]  # Typer itself loads pydantic
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unwanted"),
+    [
+        (["--version"], [*HEAVIER, "typer"]),
+        (["--help"], HEAVIER),
+        (["query", "--help"], HEAVIER),
+        (["frobnicate"], HEAVIER),
+        (["query", "select trader, sum(qty) from 'trades.csv' group by 1"], HEAVY),
+        (["query", "--json", "select 1 as a"], HEAVY),
+    ],
+    ids=lambda value: " ".join(value)[:30],
+)
+def test_what_a_command_loads(folder: Path, arguments: list[str], unwanted: list[str]) -> None:
+    """Start-up time, as a list of modules: it fails on the commit that loads one more."""
+    code = (
+        "import sys\n"
+        "from dovetail.interfaces.cli.main import main\n"
+        "code = main(sys.argv[1:])\n"
+        "sys.stdout.flush()\n"
+        "print(*sorted(n for n, m in sys.modules.items() if m is not None), file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment(folder),
+        check=False,
+    )
+    loaded = set(done.stderr.splitlines()[-1].split())
+    assert "dovetail.interfaces.cli.main" in loaded
+    if arguments[0] == "query" and "--help" not in arguments:
+        assert {"duckdb", "pyarrow"} <= loaded
+    assert sorted(loaded & set(unwanted)) == []
