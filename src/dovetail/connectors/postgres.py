@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from dovetail.connectors.capabilities import Capabilities
 
 _KEPT_ESTIMATES = 512
+_ESTIMATE_SECONDS = 300
 _PROBE_ROWS = 20_000  # of 100 bytes each, for the throughput that doctor shows
 
 
@@ -61,7 +62,7 @@ class PostgresConnector(Connector):
         super().__init__(name, settings, options)
         self._lock = threading.RLock()
         self._side = KeptConnection(settings, name, "dovetail-side")
-        self._estimates: OrderedDict[str, Estimate] = OrderedDict()
+        self._estimates: OrderedDict[str, tuple[float, Estimate]] = OrderedDict()
         self._reader_lock = threading.Lock()
         self._reader: duckdb.DuckDBPyConnection | None = None
         self._reader_name = f"dovetail-reader-{uuid.uuid4().hex[:12]}"
@@ -95,13 +96,12 @@ class PostgresConnector(Connector):
         return self.fragment(request).sql
 
     def estimate(self, request: FragmentRequest) -> Estimate | None:
-        """PostgreSQL's own estimate (``EXPLAIN``), kept for the life of the connector.
+        """PostgreSQL's own estimate (``EXPLAIN``), kept for five minutes.
 
         Raises :class:`dovetail.errors.SourceError` when the source cannot be asked.
         """
         sql = self._untagged(request)
-        with self._lock:
-            kept = self._estimates.get(sql)
+        kept = self.estimated(request)
         if kept is not None:
             return kept
         with self._side.cursor() as cursor:
@@ -115,7 +115,8 @@ class PostgresConnector(Connector):
             detail=str(plan["Node Type"]),
         )
         with self._lock:
-            self._estimates[sql] = found
+            self._estimates[sql] = (time.monotonic(), found)
+            self._estimates.move_to_end(sql)
             while len(self._estimates) > _KEPT_ESTIMATES:
                 self._estimates.popitem(last=False)
         return found
@@ -123,7 +124,8 @@ class PostgresConnector(Connector):
     def estimated(self, request: FragmentRequest) -> Estimate | None:
         """An estimate that was asked for before, or None; never asks."""
         with self._lock:
-            return self._estimates.get(self._untagged(request))
+            when, found = self._estimates.get(self._untagged(request), (0.0, None))
+        return found if time.monotonic() - when < _ESTIMATE_SECONDS else None
 
     def explain(self, request: FragmentRequest) -> str | None:
         """PostgreSQL's plan for the fragment, as text."""
@@ -203,21 +205,26 @@ class PostgresConnector(Connector):
 
     def cancel_native(self, instance: str) -> None:
         """Cancel every statement of the engine instance with that name."""
-        with side_connection(self.settings, self.name, "dovetail-cancel") as connection:
-            connection.execute(
-                "SELECT pg_cancel_backend(pid) FROM pg_stat_activity "
-                "WHERE application_name IN (%s, %s) AND pid <> pg_backend_pid()",
-                (instance, f"dovetail-{instance}"),
-            )
+        self._cancel(
+            "application_name IN (%s, %s) AND pid <> pg_backend_pid()",
+            (instance, f"dovetail-{instance}"),
+        )
 
     def cancel_backends(self, pids: list[int]) -> None:
         """Cancel what these backends of our own reader are running."""
-        with side_connection(self.settings, self.name, "dovetail-cancel") as connection:
-            connection.execute(
-                "SELECT pg_cancel_backend(pid) FROM pg_stat_activity "
-                "WHERE pid = ANY (%s) AND application_name = %s",
-                (pids, self._reader_name),
-            )
+        self._cancel("pid = ANY (%s) AND application_name = %s", (pids, self._reader_name))
+
+    def _cancel(self, condition: str, values: tuple[object, ...]) -> None:
+        """Cancel backends over the kept connection (there may be no other to be had) or a new one
+        when that is busy.
+        """
+        query = f"SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE {condition}"
+        try:
+            with self._side.cursor(patience=0.2) as cursor:
+                cursor.execute(query, values)
+        except (TimeoutError, DovetailError):
+            with side_connection(self.settings, self.name, "dovetail-cancel") as connection:
+                connection.execute(query, values)
 
     def translate_error(self, error: BaseException) -> Exception | None:
         """Our error for one of DuckDB's, libpq's or psycopg's; None if it is not PostgreSQL's."""

@@ -85,7 +85,8 @@ def _open(settings: PostgresSettings, source: str, application: str) -> psycopg.
     pause = 0.05
     while True:
         try:
-            return psycopg.connect(**given, autocommit=True)  # type: ignore[arg-type]
+            # no prepared statements of psycopg's own: PgBouncer may hand us another server session
+            return psycopg.connect(**given, autocommit=True, prepare_threshold=None)  # type: ignore[arg-type]
         except psycopg.Error as error:
             outcome = classify(error)
             limit = settings.connect_timeout
@@ -139,11 +140,17 @@ class KeptConnection:
         self._connection: psycopg.Connection[Any] | None = None
 
     @contextlib.contextmanager
-    def cursor(self) -> Iterator[psycopg.Cursor[Any]]:
-        """A cursor in a read-only transaction; a connection lost while idle is opened again."""
+    def cursor(self, patience: float = -1) -> Iterator[psycopg.Cursor[Any]]:
+        """A cursor in a read-only transaction; a connection lost while idle is opened again.
+
+        ``patience``: seconds to wait for another task to end (-1: as long as it takes), then
+        ``TimeoutError``.
+        """
         import psycopg
 
-        with self._lock:
+        if not self._lock.acquire(timeout=patience):
+            raise TimeoutError
+        try:
             cursor = self._begin()
             try:
                 yield cursor
@@ -154,6 +161,8 @@ class KeptConnection:
             except BaseException:
                 self._drop()
                 raise
+        finally:
+            self._lock.release()
 
     def _begin(self) -> psycopg.Cursor[Any]:
         import psycopg
