@@ -150,8 +150,10 @@ class RowReader:
         """Receive until a chunk is full or something special waits; the end of the last row."""
         self._complete = 0
         while True:
-            last = self._buffer.rfind(_END, max(0, self._searched - 2), self._filled)
-            if last >= 0 and last + 3 + self.extra <= self._filled:
+            # An end whose trailing values are not all here yet counts next time.
+            start = max(0, self._searched - 2 - self.extra)
+            last = self._buffer.rfind(_END, start, max(0, self._filled - self.extra))
+            if last >= 0:
                 self._complete = last + 3 + self.extra
             self._searched = self._filled
             complete = self._complete

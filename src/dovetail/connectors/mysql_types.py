@@ -160,7 +160,8 @@ def road(column: OutputColumn) -> Road:
     base = native.base
     computed = column.native_type is None
     if base in _GEOMETRIES and target == "BLOB":
-        wkb = "ST_AsBinary({0})"
+        # Four bytes of SRID, then the WKB as stored; ST_AsBinary would swap axes on MySQL 8.
+        wkb = "SUBSTRING({0}, 5)"
         return Road(f"HEX({wkb})", "hex", None, None, wkb, "2 * OCTET_LENGTH({0})")
     if target == "BLOB":
         encode = "HEX(CAST({0} AS BINARY))" if computed else "HEX({0})"
@@ -252,7 +253,7 @@ TYPE_TABLE: tuple[TypeRow, ...] = (
     TypeRow("time(f)", "INTERVAL", "text", "-838:59:59 … 838:59:59"),
     TypeRow("year", "SMALLINT", "text", "0 and 1901 … 2155"),
     TypeRow("json", "JSON", "UTF-8", "MariaDB: longtext with CHECK (json_valid(…))"),
-    TypeRow("geometry and its kinds", "BLOB", "hexadecimal of ST_AsBinary", "WKB, without SRID"),
+    TypeRow("geometry and its kinds", "BLOB", "hexadecimal", "WKB as stored, without its SRID"),
     TypeRow("uuid (MariaDB)", "UUID", "text", "exact"),
     TypeRow("inet4, inet6 (MariaDB)", "VARCHAR", "text", "as the server prints them"),
     TypeRow("vector", "BLOB", "hexadecimal", "the bytes as stored"),
