@@ -333,6 +333,30 @@ def test_a_closed_pipe_ends_quietly(folder: Path) -> None:
     assert (done.stdout, done.stderr, done.returncode) == (b"[\n", b"", 141)
 
 
+def test_a_signal_before_the_first_row(folder: Path) -> None:
+    """The query is still at work on its only row; nothing may be left in the temporary folder."""
+    temporary = folder / "tmp"
+    temporary.mkdir()
+    process = subprocess.Popen(
+        [str(PROGRAM), "query", "select count(*) from range(1000000) a, range(10000000) b"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(folder, TMPDIR=str(temporary)),
+    )
+    deadline = time.monotonic() + 30
+    while not list(temporary.iterdir()) and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    time.sleep(1)  # planning is over by now; the outcome is the same if it is not
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (130, b"", b"cancelled\n")
+    assert time.monotonic() - started < 4.5  # less than the time after which it is ended by force
+    assert list(temporary.iterdir()) == []
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_cancel(folder: Path, number: signal.Signals, code: int) -> None:
     (folder / "out.csv").write_text("old")

@@ -24,6 +24,7 @@ class Interruption:
     def __init__(self) -> None:
         self.signal: int | None = None
         self._cancels: list[Callable[[], None]] = []
+        self._canceller: threading.Thread | None = None
         self._lock = threading.Lock()
 
     def register(self, cancel: Callable[[], None]) -> None:
@@ -39,7 +40,13 @@ class Interruption:
         with self._lock:
             self.signal = number
             cancels = list(self._cancels)
-        threading.Thread(target=_call_all, args=(cancels,), daemon=True).start()
+        self._canceller = threading.Thread(target=_call_all, args=(cancels,), daemon=True)
+        self._canceller.start()
+
+    def finish(self) -> None:
+        """Wait until what is being cancelled has cleaned up, for a while."""
+        if self._canceller is not None:
+            self._canceller.join(_GRACE)
 
 
 def _call_all(cancels: list[Callable[[], None]]) -> None:
@@ -88,6 +95,7 @@ def run_interruptibly(
                 deadline = deadline or time.monotonic() + _GRACE
                 if time.monotonic() > deadline:
                     end_now(interruption.signal)
+        interruption.finish()
     finally:
         for number, old in previous.items():
             signal.signal(number, old)

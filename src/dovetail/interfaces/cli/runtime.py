@@ -50,6 +50,8 @@ class Run:
         from dovetail.session import Session
 
         with Session(config, allowed_directories=["/"], **options) as session:
+            # A query that has no rows yet is inside `session.sql`: there is no result to cancel.
+            self.interruption.register(session.close)
             yield session
 
     def configuration(self, flags: ConfigFlags, extra: Sequence[str] = ()) -> Config:

@@ -96,6 +96,7 @@ def _show(run: Run, configuration: Path, query: str, title: str) -> None:
     write_text("")
     output = choose_output(OutputFlags(format="table"), "auto")
     with dovetail.connect(configuration) as session:
+        run.interruption.register(session.close)
         result = session.sql(query)
         run.interruption.register(result.cancel)
         try:
