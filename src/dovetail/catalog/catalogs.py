@@ -138,7 +138,11 @@ class Catalogs:
 
     def _bare(self, name: str, location: Location | None) -> TableInfo | None:
         catalogs, failed = self.readable()
-        found = [t for c in catalogs if (t := c.table(None, name)) is not None]
+        # A table of a source's default schema comes before one that is merely the only one of its
+        # name in some other schema.
+        found = [t for c in catalogs if (t := c.table(c.default_schema, name)) is not None]
+        if not found:
+            found = [t for c in catalogs if (t := c.table(None, name)) is not None]
         if len(found) > 1:
             names = [t.qualified_name for t in found]
             raise BindError(
