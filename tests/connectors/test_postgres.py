@@ -191,13 +191,13 @@ def test_render_and_describe_show_what_is_sent(connector: PostgresConnector) -> 
     table = connector.catalog().table(None, "numbers")
     request = request_for(table, ["i", "d", "t"])
     sql = connector.render(request)
-    assert sql.startswith('/* dovetail t1 */ SELECT "i" AS "i", CASE WHEN "d" = CAST(\'NaN\'')
+    assert sql.startswith('/* t1 */ SELECT "i" AS "i", CASE WHEN "d" = CAST(\'NaN\'')
     native = connector.snapshot().native(request, "source_shop")
     assert native is not None
     assert native.described_as == sql
     bare = replace(request_for(table, ["i", "t"]), tag="x */ DROP")
     assert connector.render(bare) == (
-        '/* dovetail xDROP */ SELECT "i" AS "i", "t" AS "t" FROM "public"."numbers"'
+        '/* xDROP */ SELECT "i" AS "i", "t" AS "t" FROM "public"."numbers"'
     )
 
 
@@ -385,7 +385,7 @@ def test_estimates_are_the_servers_own(connector: PostgresConnector, shop: Datab
     assert found.cost > 0
     assert found.row_bytes == 4
     assert connector.estimate(replace(request, tag="other")) is found
-    assert connector.estimated(request) is found
+    assert connector.kept_estimate(connector.fragment(request).body) is found
     # a lost side connection is opened again
     shop.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"

@@ -100,8 +100,8 @@ class PostgresConnector(Connector):
 
         Raises :class:`dovetail.errors.SourceError` when the source cannot be asked.
         """
-        sql = self._untagged(request)
-        kept = self.estimated(request)
+        sql = self.fragment(request).body
+        kept = self.kept_estimate(sql)
         if kept is not None:
             return kept
         with self._side.cursor() as cursor:
@@ -121,21 +121,17 @@ class PostgresConnector(Connector):
                 self._estimates.popitem(last=False)
         return found
 
-    def estimated(self, request: FragmentRequest) -> Estimate | None:
-        """An estimate that was asked for before, or None; never asks."""
+    def kept_estimate(self, body: str) -> Estimate | None:
+        """The estimate that was asked for before for that SQL (without its tag); never asks."""
         with self._lock:
-            when, found = self._estimates.get(self._untagged(request), (0.0, None))
+            when, found = self._estimates.get(body, (0.0, None))
         return found if time.monotonic() - when < _ESTIMATE_SECONDS else None
 
     def explain(self, request: FragmentRequest) -> str | None:
         """PostgreSQL's plan for the fragment, as text."""
         with self._side.cursor() as cursor:
-            rows = cursor.execute(f"EXPLAIN (VERBOSE) {self._untagged(request)}").fetchall()
+            rows = cursor.execute(f"EXPLAIN (VERBOSE) {self.fragment(request).body}").fetchall()
         return "\n".join(row[0] for row in rows)
-
-    def _untagged(self, request: FragmentRequest) -> str:
-        sql = self.fragment(request).sql
-        return sql.split("*/ ", 1)[1] if request.tag and sql.startswith("/* dovetail ") else sql
 
     # --- reading ---------------------------------------------------------------------------------
 

@@ -76,7 +76,7 @@ class PostgresSnapshot(Snapshot):
         self._open = threading.Lock()  # of what is open; never held on the wire
         self._fragments: dict[int, tuple[FragmentRequest, Fragment]] = {}
         self._scans = [0] * connector.lanes  # per lane, how many scans the query has there
-        self._assigned: dict[str, list[int]] = {}  # rendered SQL → its lanes, by plan_native
+        self._assigned: dict[int, list[int]] = {}  # id of a request → its lanes, by plan_native
         self._begun: set[int] | None = None  # the lanes whose transactions are open
         self._streams_expected = False
         self._exported: str | None = None
@@ -89,6 +89,8 @@ class PostgresSnapshot(Snapshot):
 
     def plan_native(self, requests: list[FragmentRequest]) -> None:
         """Spread the query's fragments over the lanes, largest first. Optional; before `native`."""
+        for request in requests:
+            self._fragment(request)  # keeps the request, so that its id stays its own
         fragments = [(self._rows(request), request) for request in requests]
         large = [(rows, r) for rows, r in fragments if rows is None or rows > _SMALL_ROWS]
         large.sort(key=lambda pair: -(pair[0] if pair[0] is not None else float("inf")))
@@ -106,10 +108,10 @@ class PostgresSnapshot(Snapshot):
                     lanes.append(min(free, key=lambda n: loads[n]))
                     loads[lanes[-1]] += 1
                     spare -= 1
-                self._assigned[self._key(request)] = lanes
+                self._assigned[id(request)] = lanes
             for rows, request in fragments:
                 if rows is not None and rows <= _SMALL_ROWS:
-                    self._assigned[self._key(request)] = [0]
+                    self._assigned[id(request)] = [0]
 
     def native(self, request: FragmentRequest, alias: str) -> NativeRelation | None:
         """``postgres_query`` on one lane, or page ranges of a large table on several."""
@@ -130,14 +132,11 @@ class PostgresSnapshot(Snapshot):
             kept = self._fragments[id(request)] = (request, self._connector.fragment(request))
         return kept[1]
 
-    def _key(self, request: FragmentRequest) -> str:
-        return self._fragment(request).sql
-
     def _rows(self, request: FragmentRequest) -> float | None:
         scan = request.scan or request.filtered_scan
         if scan is not None:
             return scan.table.row_estimate
-        estimate = self._connector.estimated(request)
+        estimate = self._connector.kept_estimate(self._fragment(request).body)
         return estimate.rows if estimate is not None else None
 
     def _splittable(self, request: FragmentRequest) -> bool:
@@ -150,7 +149,7 @@ class PostgresSnapshot(Snapshot):
     def _lanes_for(self, request: FragmentRequest) -> list[int]:
         with self._lock:
             allowed = sorted(self._begun) if self._begun is not None else range(len(self._scans))
-            lanes = self._assigned.get(self._key(request))
+            lanes = self._assigned.get(id(request))
             if lanes is None or not set(lanes) <= set(allowed):
                 by_load = sorted(allowed, key=lambda n: self._scans[n])
                 rows = self._rows(request)
