@@ -485,8 +485,8 @@ def test_options_of_calls(folder: Folder) -> None:
     assert folder.call("read_csv", "r.csv", null_padding=True, strict_mode=False, delim=",")[
         :2
     ] == [
-        {"a": 1, "b": 2, **({"column2": None})},
-        {"a": 3, "b": None, **({"column2": None})},
+        {"a": 1, "b": 2, "column2": None},
+        {"a": 3, "b": None, "column2": None},
     ]
 
 
@@ -574,6 +574,12 @@ def _workbook() -> bytes:
     return out.getvalue()
 
 
+_STDIN_KINDS = [
+    *("csv", "bom", "json", "jsonl", "parquet", "arrow", "feather", "xlsx"),
+    *("csv.gz", "jsonl.gz", "csv.bz2", "json.xz", "csv.zst"),
+]
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -591,10 +597,7 @@ def _workbook() -> bytes:
         lzma.compress(b'[{"a": 1}, {"a": 2}]'),
         pa.compress(b"a\n1\n2\n", "zstd", asbytes=True),
     ],
-    ids=(
-        ["csv", "bom", "json", "jsonl", "parquet", "arrow", "feather", "xlsx"]
-        + ["csv.gz", "jsonl.gz", "csv.bz2", "json.xz", "csv.zst"]  # noqa: RUF005
-    ),
+    ids=_STDIN_KINDS,
 )
 def test_stdin_is_told_by_its_first_bytes(folder: Folder, content: bytes) -> None:
     path = spool_stdin(io.BytesIO(content), folder.spool)

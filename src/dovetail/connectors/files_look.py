@@ -113,10 +113,16 @@ class Guard:
                 f"THEN CAST(try_strptime({value}, {sql_string(self.format)}) AS {self.type}) END"
             )
         else:
-            cast = (
-                f"CASE WHEN regexp_full_match({value}, {sql_string(self.pattern)}) "
-                f"THEN TRY_CAST({value} AS {self.type}) END"
-            )
+            plain = f"TRY_CAST({value} AS {self.type})"
+            if self.type.family == "timestamp":
+                # A cast to TIMESTAMP drops an offset; the sniffed readers move it to UTC.
+                plain = (
+                    f"CASE WHEN regexp_matches({value}, ':.*[+-]\\d\\d(:?\\d\\d)?$') "
+                    f"THEN CAST(timezone('UTC', TRY_CAST({value} AS TIMESTAMPTZ)) AS {self.type}) "
+                    f"ELSE {plain} END"
+                )
+            pattern = sql_string(self.pattern)
+            cast = f"CASE WHEN regexp_full_match({value}, {pattern}) THEN {plain} END"
         message = sql_string(
             f"dovetail-data:{label} holds a value that does not fit {self.type} (sample_size = -1 "
             "looks at every row for the type; types = {'column': 'VARCHAR'} reads text): "

@@ -153,7 +153,8 @@ def native_column(column: str, declared: str, type_: Type, label: str) -> Native
     if type_ == BLOB and scanned == BLOB:
         return NativeColumn(f"NOT ({c} >= x'')", scan)
     if type_ == DATE and scanned == DATE:
-        return NativeColumn(f"(date({c}) IS NOT {c} AND {c} IS NOT NULL)", scan)
+        # Without the "+0 days" SQLite lets 2024-02-30 pass.
+        return NativeColumn(f"(date({c}, '+0 days') IS NOT {c} AND {c} IS NOT NULL)", scan)
     if type_ == DOUBLE and scanned == DOUBLE:
         if any(word in declared.upper() for word in ("REAL", "FLOA", "DOUB")):
             return NativeColumn(f"NOT ({c} < '')", scan)  # SQLite made every number a real
@@ -310,16 +311,20 @@ def _moment(type_: Type, value: str) -> str:
     if type_ == DATE:
         # A DATE has no place for a time of day, unless it is midnight.
         iso = f"CASE WHEN regexp_full_match({value}, {sql_string(_ISO)}) THEN {text} END"
-        midnight = f"TRY_CAST({iso} AS TIMESTAMP)"
+        midnight = f"TRY_CAST({iso} AS TIMESTAMP)"  # in its own zone: an offset changes no day
         written = (
             f"CASE WHEN date_trunc('day', {midnight}) = {midnight} "
             f"THEN CAST({midnight} AS DATE) END"
         )
     else:
-        written = (
-            f"CASE WHEN regexp_full_match({value}, {sql_string(_ISO)}) "
-            f"THEN TRY_CAST({text} AS {type_}) END"
-        )
+        plain = f"TRY_CAST({text} AS {type_})"
+        if type_ == TIMESTAMP:
+            # A cast to TIMESTAMP would drop the offset.
+            plain = (
+                f"CASE WHEN regexp_matches({value}, ':.*[+-]\\d\\d(:?\\d\\d)?$') "
+                f"THEN timezone('UTC', TRY_CAST({text} AS TIMESTAMPTZ)) ELSE {plain} END"
+            )
+        written = f"CASE WHEN regexp_full_match({value}, {sql_string(_ISO)}) THEN {plain} END"
     return (
         f"CASE WHEN {value}[1] = '#' THEN CASE "
         f"WHEN {whole} BETWEEN 1721060 AND 5373484 THEN CAST({julian} AS {type_}) "
