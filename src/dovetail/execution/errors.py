@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 
 from dovetail.connectors.base import Connector
 from dovetail.errors import (
@@ -12,20 +13,57 @@ from dovetail.errors import (
     DovetailError,
     InternalError,
     MemoryExceededError,
+    SourceQueryError,
+    SourceUnavailableError,
+    StaleCatalogError,
     TempSpaceExceededError,
 )
 from dovetail.secrets import redact
 
-_DATA = re.compile(r"dovetail-data:(.*)", re.S)
+# Raised by a fragment's decoding; after a quote it is only the SQL that an error repeats.
+_DATA = re.compile(r"(?<!')dovetail-data:(.*)", re.S)
+# A fragment's column received as what the catalog says it is.
+_RECEIVED = re.compile(r'CAST\(("(?:[^"]|"")+") AS [^()]+(?:\([\d, ]+\))?\) AS \1')
+
+
+class BrokenOffError(SourceQueryError):
+    """A native scan ended, and the engine did not keep what the source said."""
+
+    @staticmethod
+    def of(sources: Sequence[str]) -> BrokenOffError:
+        """For a query that read these sources natively; the first is taken to be the one."""
+        named = f"source {' or '.join(sources)}"
+        return BrokenOffError(
+            f"{named}: the statement was broken off there; the server's log says why",
+            source=sources[0],
+            retryable=True,
+        )
+
+    def connection_lost(self) -> SourceUnavailableError:
+        """The same, once it is known that the connection is gone."""
+        return SourceUnavailableError(
+            f"{self.message.partition(':')[0]} closed the connection while it was read; run the "
+            "query again, or see the server's log",
+            source=self.source or "",
+            retryable=True,
+        )
+
+
+def was_interrupted(error: BaseException) -> bool:
+    """Whether the engine says that it was interrupted, directly or through Arrow."""
+    return type(error).__name__ == "InterruptException" or "INTERRUPT Error" in str(error)
 
 
 def translate_run_error(
-    error: BaseException, native: Iterable[Connector], streams: Iterable[BaseException | None]
+    error: BaseException,
+    native: Iterable[Connector],
+    streams: Iterable[BaseException | None],
+    relations: Mapping[str, Sequence[str]],
 ) -> BaseException:
     """The error to raise for what DuckDB or a reader raised.
 
-    ``native`` are the connectors read inside the engine; ``streams`` errors of fragment streams,
-    which DuckDB wraps into its own.
+    ``native`` are the connectors read inside the engine, ``relations`` the SQL that reads them by
+    source; ``streams`` errors of fragment streams, which DuckDB wraps into its own.
     """
     for stream_error in streams:
         if isinstance(stream_error, DovetailError):
@@ -37,6 +75,8 @@ def translate_run_error(
     if match is not None:
         message = match[1].split("\n")[0].strip()
         return DataError(redact(message))
+    if text.startswith("Conversion Error"):
+        return _misfit(text, relations) or _from_engine(error, redact(text))
     for connector in native:
         translated = connector.translate_error(error)
         if translated is not None:
@@ -45,6 +85,30 @@ def translate_run_error(
         if stream_error is not None:
             return InternalError(redact(f"a fragment failed: {stream_error}"))
     return _from_engine(error, redact(text))
+
+
+def _misfit(text: str, relations: Mapping[str, Sequence[str]]) -> StaleCatalogError | None:
+    """A value that is not of the type that the catalog gives its column, or None.
+
+    DuckDB excerpts the statement and marks the cast that failed.
+    """
+    lines = text.split("\n")
+    for line, marks in pairwise(lines):
+        if line.startswith("LINE ") and marks.strip() == "^":
+            found = _RECEIVED.match(line, marks.index("^"))
+            for source, texts in relations.items():
+                if found is not None and any(found[0] in text for text in texts):
+                    return StaleCatalogError(
+                        f"source {source}: column {found[1]} changed its type since the catalog "
+                        f"was read: {redact(_first_line(text))}",
+                        source=source,
+                        retryable=True,
+                    )
+    return None
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0].removeprefix("Conversion Error: ")
 
 
 def _from_engine(error: BaseException, text: str) -> BaseException:

@@ -605,7 +605,15 @@ class Run:
         native = [self._connectors[source] for source in self._native_sources() or touched]
         if LIMIT_MARK in str(error) and self._limits.max_bytes_moved is not None:
             return _moved_too_much(self._limits.max_bytes_moved)
-        translated = translate_run_error(error, native, [stream.error for stream in self._streams])
+        streams = [stream.error for stream in self._streams]
+        if self._native and was_interrupted(error) and not any(streams):
+            # DuckDB sometimes forgets a scanner's error and only says that it stopped.
+            return BrokenOffError.of(self._native_sources())
+        relations: dict[str, list[str]] = {}
+        for piece in self._work.pieces:
+            if piece.number in self._native:
+                relations.setdefault(piece.source, []).append(self._native[piece.number])
+        translated = translate_run_error(error, native, streams, relations)
         if isinstance(translated, InternalError) and translated is not error:
             translated.__cause__ = error
         return translated
