@@ -37,9 +37,12 @@ def read_catalog(session: Session, settings: MySQLSettings) -> SourceCatalog:
     tables = session.rows(
         "SELECT table_schema, table_name, table_type, engine, table_rows, data_length, "
         "table_comment FROM information_schema.tables "
-        f"WHERE table_schema IN ({wanted}) ORDER BY 1, 2",
+        f"WHERE table_schema IN ({wanted})",
         schemas,
     )
+    # By code point: the server's own order leaves open which of `T` and `t` comes first, and with
+    # it which of them is visible as `t_1`.
+    tables.sort(key=lambda row: (row[0], row[1]))
     columns = _columns(session, settings, schemas, wanted)
     primary, unique = _keys(session, schemas, wanted)
     foreign = _foreign_keys(session, schemas, wanted)

@@ -121,7 +121,7 @@ def _connect_locally(connection: Connection[Any], path: str, timeout: float) -> 
         channel.settimeout(timeout)
         channel.connect(path)
         channel.settimeout(None)
-        connection.connect(channel)  # type: ignore[arg-type]
+        connection.connect(channel)
     except BaseException:
         channel.close()
         raise
@@ -144,7 +144,7 @@ class Session:
         """Run a statement and return its rows; errors are mapped."""
         try:
             with self.connection.cursor() as cursor:
-                cursor.execute(sql, parameters)  # type: ignore[arg-type]
+                cursor.execute(sql, parameters)
                 return list(cursor.fetchall())
         except Exception as error:
             self.clean = False
@@ -300,7 +300,7 @@ class Pool:
             if idle < _FRESH_SECONDS:
                 return session
             try:
-                session.connection.ping(reconnect=False)  # type: ignore[no-untyped-call]
+                session.connection.ping(reconnect=False)
             except Exception:
                 session.close()
                 continue

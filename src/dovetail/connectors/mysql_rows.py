@@ -221,7 +221,7 @@ class RowReader:
     def _wide_row(self, cells: list[bytes | None]) -> pa.RecordBatch:
         import pyarrow as pa
 
-        arrays = []
+        arrays: list[Any] = []
         for field, cell in zip(self.fields, cells, strict=True):
             if field.road.carrier == "hex":
                 arrays.append(pa.array([cell], self.schema.field(len(arrays)).type))

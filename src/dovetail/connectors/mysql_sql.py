@@ -93,7 +93,7 @@ def safe_literals(query: exp.Query) -> Any:
     return query.copy().transform(replace, copy=False)
 
 
-def _text(node: exp.Expression) -> str:
+def _text(node: exp.Expr) -> str:
     return node.sql(dialect="mysql", comments=False)
 
 

@@ -202,8 +202,8 @@ def road(column: OutputColumn) -> Road:
             f"{place}: a MySQL source cannot deliver values of type {target}",
             suggestions=("cast it above the source",),
         )
-    decode = f"CAST({{0}} AS {target})" if target.startswith("TIMESTAMP_") else None
-    return Road("{0}", carrier, decode, 330)
+    coarse = target.startswith("TIMESTAMP_")  # travels in microseconds
+    return Road("{0}", carrier, f"CAST({{0}} AS {target})" if coarse else None, 330)
 
 
 def _width(native: NativeType) -> int | None:
