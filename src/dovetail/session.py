@@ -23,7 +23,6 @@ import shutil
 import tempfile
 import threading
 import time
-import uuid
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -333,11 +332,6 @@ class Session:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
-
-
-def new_tag() -> str:
-    """A name for one query, unique over processes: sources are told it in a comment."""
-    return f"dovetail-{uuid.uuid4().hex[:16]}"
 
 
 def _address(settings: Any) -> str:

@@ -165,8 +165,10 @@ class Catalogs:
         if near:
             tail = "; did you mean " + " or ".join(near) + "?"
         elif first is not None:
-            tail = f"; {first} has{self._listed(pool.values())[1:]}" if pool else (
-                f"; {first} has no tables"
+            tail = (
+                f"; {first} has{self._listed(pool.values())[1:]}"
+                if pool
+                else (f"; {first} has no tables")
             )
         else:
             tail = self._listed(self._readers)
@@ -184,7 +186,9 @@ class Catalogs:
         if not listed:
             return "; no sources are configured"
         shown = ", ".join(listed[:_MAX_SUGGESTIONS])
-        more = f" and {len(listed) - _MAX_SUGGESTIONS} more" if len(listed) > _MAX_SUGGESTIONS else ""
+        more = (
+            f" and {len(listed) - _MAX_SUGGESTIONS} more" if len(listed) > _MAX_SUGGESTIONS else ""
+        )
         return f"; there is {shown}{more}"
 
 
@@ -193,7 +197,11 @@ def near_names(name: str, pool: Iterable[str], limit: int = 3) -> list[str]:
     from rapidfuzz import fuzz, process
 
     found = process.extract(
-        name.lower(), list(pool), scorer=fuzz.ratio, processor=str.lower, score_cutoff=60,
+        name.lower(),
+        list(pool),
+        scorer=fuzz.ratio,
+        processor=str.lower,
+        score_cutoff=60,
         limit=limit,
     )
     return [choice for choice, _, _ in found]
