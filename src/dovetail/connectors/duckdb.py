@@ -8,6 +8,7 @@ one state of it.
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -246,7 +247,7 @@ class DuckDBSnapshot(Snapshot):
                 raise CancelledError("the query was cancelled")
             self._cursors.append(cursor)
         try:
-            cursor.execute(qualified(request.query, attachment.alias).sql(dialect="duckdb"))
+            cursor.execute(_for_arrow(request, attachment.alias))
         except duckdb.Error as error:
             raise self._translated(error) from None
         return Stream(inspector.stream(cursor, self._translated), (None,) * len(request.columns))
@@ -275,6 +276,23 @@ class DuckDBSnapshot(Snapshot):
             cursors, self._cursors = self._cursors, []
         for cursor in cursors:
             cursor.close()
+
+
+_NOT_IN_ARROW = re.compile(r"\b(BIT|UHUGEINT|TIME WITH TIME ZONE)\b")
+
+
+def _for_arrow(request: FragmentRequest, alias: str) -> str:
+    """The fragment, types that Arrow would change as text; the engine casts them back."""
+    text = qualified(request.query, alias).sql(dialect="duckdb")
+    if not any(_NOT_IN_ARROW.search(column.type.text) for column in request.columns):
+        return text
+    items = [
+        f"CAST({quote(c.name)} AS VARCHAR) AS {quote(c.name)}"
+        if _NOT_IN_ARROW.search(c.type.text)
+        else quote(c.name)
+        for c in request.columns
+    ]
+    return f"SELECT {', '.join(items)} FROM ({text})"
 
 
 def qualified(query: exp.Query, alias: str) -> exp.Query:

@@ -51,8 +51,9 @@ def check_utf8(path: str, packing: str | None, shown: str) -> None:
                 newlines = chunk.count(b"\n")
                 line += newlines
                 start = len(chunk) - chunk.rfind(b"\n") - 1 if newlines else start + len(chunk)
-            if decoder.getstate()[0]:
-                raise _wrong_byte(path, b"", 0, line, start, "half a UTF-8 character", shown)
+            if half := len(decoder.getstate()[0]):
+                what = "half a UTF-8 character"
+                raise _wrong_byte(path, b"", 0, line, start - half, what, shown)
     except (OSError, EOFError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
