@@ -58,6 +58,11 @@ class Instance:
         """Run a statement of the engine's own and return its rows."""
         return self.connection.execute(sql).fetchall()
 
+    def execute_beside(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run a statement while another one of this instance runs; from any thread."""
+        with contextlib.closing(self.connection.cursor()) as cursor:
+            return cursor.execute(sql).fetchall()
+
     def register(self, name: str, relation: object) -> None:
         """Make an Arrow stream readable under ``name`` until the lease ends."""
         self.connection.register(name, relation)
@@ -169,7 +174,7 @@ class DuckDBEngine:
         share = max(self._limits.memory // len(self._busy), 32 << 20)
         for instance in self._busy:
             with contextlib.suppress(Exception):  # in use beyond the new share: keeps the old one
-                instance.connection.cursor().execute(f"SET memory_limit='{share}B'")
+                instance.execute_beside(f"SET memory_limit='{share}B'")
 
     def _create(
         self, sources: Mapping[str, NativeSetup], schema_setup: Sequence[str], disposable: bool
