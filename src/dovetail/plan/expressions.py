@@ -268,7 +268,7 @@ VOLATILE_FUNCTIONS = frozenset(
 )
 
 
-def function_name(node: exp.Expression) -> str | None:
+def function_name(node: exp.Expr) -> str | None:
     """The lower-case name of a function call, as DuckDB spells it; None for anything else."""
     if isinstance(node, exp.Anonymous | exp.AnonymousAggFunc):
         name = node.this
@@ -278,7 +278,7 @@ def function_name(node: exp.Expression) -> str | None:
     return None
 
 
-def is_volatile(expression: exp.Expression) -> bool:
+def is_volatile(expression: exp.Expr) -> bool:
     """Whether evaluating the expression twice may give two values."""
     for node in expression.walk():
         name = function_name(node)

@@ -139,7 +139,7 @@ class Scan(Plan):
         _check_distinct(self.columns, "Scan")
 
     @cached_property
-    def columns(self) -> tuple[Column, ...]:  # type: ignore[override]
+    def columns(self) -> tuple[Column, ...]:
         return tuple(item.column for item in self.read)
 
 
@@ -173,7 +173,7 @@ class Project(Plan):
         _check_distinct(self.columns, "Project")
 
     @cached_property
-    def columns(self) -> tuple[Column, ...]:  # type: ignore[override]
+    def columns(self) -> tuple[Column, ...]:
         return tuple(item.column for item in self.items)
 
     @property
@@ -202,7 +202,7 @@ class Join(Plan):
         _check_distinct((*self.left.columns, *self.right.columns), "Join")
 
     @cached_property
-    def columns(self) -> tuple[Column, ...]:  # type: ignore[override]
+    def columns(self) -> tuple[Column, ...]:
         left, right = self.left.columns, self.right.columns
         if self.kind in ("semi", "anti"):
             return left
@@ -240,7 +240,7 @@ class Aggregate(Plan):
             _check(all(0 <= i < len(self.keys) for i in grouping_set), "unknown grouping key")
 
     @cached_property
-    def columns(self) -> tuple[Column, ...]:  # type: ignore[override]
+    def columns(self) -> tuple[Column, ...]:
         return tuple(item.column for item in (*self.keys, *self.aggregates))
 
     @property
@@ -262,7 +262,7 @@ class Window(Plan):
         _check_distinct(self.columns, "Window")
 
     @cached_property
-    def columns(self) -> tuple[Column, ...]:  # type: ignore[override]
+    def columns(self) -> tuple[Column, ...]:
         return (*self.input.columns, *(item.column for item in self.items))
 
     @property

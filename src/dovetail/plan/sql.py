@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 from sqlglot import exp
 
@@ -340,7 +341,7 @@ class SqlBuilder:
             raise InternalError(f"no definition of {plan.name} in scope")
         alias = self._alias()
         table = exp.Table(this=_identifier(plan.name))
-        columns = {
+        columns: dict[str, exp.Expression] = {
             column.name: _qualified(alias, name)
             for column, name in zip(plan.outputs, names, strict=True)
         }
@@ -438,7 +439,8 @@ class SqlBuilder:
         finally:
             self._scopes.pop()
             self._outer_columns.pop()
-        return query if in_exists else exp.Subquery(this=query)
+        made: exp.Expression = exp.Subquery(this=query)
+        return cast(exp.Expression, query) if in_exists else made
 
     def _exists(self, plan: nodes.Plan) -> exp.Query:
         if isinstance(plan, nodes.With):

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sqlglot import exp, parse
 from sqlglot.errors import SqlglotError
@@ -256,7 +256,7 @@ class Planner:
         # The plan is made from sqlglot's tree, so that tree must say what DuckDB's says.
         if not self._reference.same_meaning(judged.sql, tree.sql(dialect="duckdb")):
             raise NotModelled("syntax that is read in two ways")
-        return tree
+        return cast(exp.Expression, tree)
 
     @staticmethod
     def _as_described(

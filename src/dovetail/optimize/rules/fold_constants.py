@@ -12,6 +12,7 @@ A looser rule that also folded ``now()`` or ``random()`` would freeze them in ca
 from __future__ import annotations
 
 from datetime import date
+from typing import cast
 
 from sqlglot import exp, parse_one
 
@@ -56,7 +57,7 @@ def fold_constants(plan: nodes.Plan, context: Context) -> nodes.Plan:
     else:
         found = context.reference.evaluate(list(wanted))
         values = {
-            text: parse_one(value[1], dialect="duckdb")
+            text: cast(exp.Expression, parse_one(value[1], dialect="duckdb"))
             for text, value in zip(wanted, found, strict=True)
             if value is not None and value[0].family in _FOLDED
         }
@@ -111,7 +112,7 @@ def _is_constant(node: exp.Expression) -> bool:
             | exp.Star,
         ):
             return False
-        if function_name(part) in _PER_QUERY or isinstance(
+        if str(function_name(part)) in _PER_QUERY or isinstance(
             part, exp.CurrentDate | exp.CurrentTimestamp | exp.CurrentTime
         ):
             return False
@@ -146,7 +147,7 @@ def _untyped(
     return found
 
 
-def _compared(node: exp.Expression) -> list[tuple[exp.Expression, list[exp.Expression]]]:
+def _compared(node: exp.Expr) -> list[tuple[exp.Expression, list[exp.Expression]]]:
     if isinstance(node, _COMPARISONS):
         return [(node.this, [node.expression]), (node.expression, [node.this])]
     if isinstance(node, exp.Between):
