@@ -179,8 +179,14 @@ class Planner:
         return self._table(judged.tables[0])
 
     def _refuse_foreign_calls(self, judged: Judged) -> None:
+        # Sources and the names under which the engine attaches them: their macros are not judged.
+        attached = {
+            f"source_{name}".lower() for name in (*self._connectors, *self._local.connectors)
+        }
         for qualifier in judged.call_qualifiers:
-            if self._catalogs.source_name(qualifier.split(".")[0]) is not None:
+            first = qualifier.split(".")[0].lower()
+            lane = first.startswith("lane:")
+            if lane or first in attached or self._catalogs.source_name(first) is not None:
                 raise RefusedError(
                     f'functions of a source cannot be called: "{qualifier}.…"; use functions '
                     "without a qualifier"
