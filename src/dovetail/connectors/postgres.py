@@ -12,6 +12,7 @@ import time
 import uuid
 from collections import OrderedDict, deque
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dovetail.catalog.model import SourceCatalog
@@ -78,6 +79,8 @@ class PostgresConnector(Connector):
         """What PostgreSQL computes with DuckDB's meaning."""
         from dovetail.connectors.capabilities import postgres
 
+        if self.settings.infinite_dates == "null":
+            return replace(postgres.CAPABILITIES, dates_are_exact=False)
         return postgres.CAPABILITIES
 
     # --- catalog and planning --------------------------------------------------------------------

@@ -16,6 +16,7 @@ from dovetail.connectors.capabilities import Capabilities
 from dovetail.connectors.capabilities.translate import (
     Untranslatable,
     operand_class,
+    read_as_null,
     translate,
     translate_filter,
 )
@@ -256,6 +257,7 @@ def check(plan: nodes.Plan, table: Capabilities) -> None:
     def groupable(column: nodes.Column) -> None:
         operand = operand_class(column.type, column.native_type)
         exact = operand not in ("text", "char") or table.text_is_exact(column.collation)
+        exact = exact and not read_as_null(table, column)
         if operand is None or operand == "double" or not exact or column.name in rounded:
             raise Untranslatable(f"{table.kind} may group {column.native_type or column.type} "
                                  "otherwise")
@@ -264,7 +266,8 @@ def check(plan: nodes.Plan, table: Capabilities) -> None:
         if isinstance(expression, exp.Column):
             column = columns[expression.name]
             operand = operand_class(column.type, column.native_type)
-            if operand is None or operand == "char" or column.name in rounded:
+            unknown = operand is None or operand == "char" or read_as_null(table, column)
+            if unknown or column.name in rounded:
                 raise Untranslatable(f"{table.kind} may order {column.type} otherwise")
             if operand == "text" and table.order_text is None:
                 raise Untranslatable(f"{table.kind} may order text otherwise")

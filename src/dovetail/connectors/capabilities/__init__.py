@@ -45,7 +45,10 @@ class Capabilities:
     nothing is translated for them, the engine filters while it scans. ``nodes`` are names of plan
     nodes the source runs; ``joins`` the join kinds. ``entries`` maps ``(operator, operand
     classes)`` to an :class:`Entry`; ``aggregates`` likewise for aggregate functions. ``key_text``
-    says how a text value is compared bytewise (None: it cannot be used as a key).
+    says how a text value is compared bytewise (None: it cannot be used as a key). ``text_mixes``
+    tells whether a constant may meet text of a collation without an error. ``dates_are_exact``
+    False: some dates of the source are read as NULL (MySQL's zero dates), so what it computes of
+    a date column is only good for a looser filter.
     """
 
     kind: str
@@ -57,4 +60,6 @@ class Capabilities:
     aggregates: Mapping[tuple[str, tuple[str, ...]], Entry] = field(default_factory=dict)
     order_text: Callable[[exp.Expression], exp.Expression] | None = None
     text_is_exact: Callable[[str | None], bool] = lambda collation: False
+    dates_are_exact: bool = True
+    text_mixes: Callable[[str, str | None], bool] = lambda text, collation: True
     literal: Callable[[str, str], exp.Expression | None] = lambda value, type_: None

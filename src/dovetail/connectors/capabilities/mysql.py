@@ -3,6 +3,9 @@
 Text is the trap: default collations ignore case, accents and trailing spaces (S1, S5). Equality
 and LIKE are pushed in their looser form, which can use an index and keeps every wanted row; the
 exact predicate stays above. Order of text, ``<>`` and grouping by text stay local.
+
+Zero and partial dates are read as NULL, so predicates over dates are looser too, and dates are
+neither grouped, sorted nor aggregated at the source.
 """
 
 from __future__ import annotations
@@ -110,6 +113,11 @@ def _literal(text: str, type_: str) -> exp.Expression | None:
     return None
 
 
+def _mixes(text: str, collation: str | None) -> bool:
+    # A latin1 column meeting a constant that latin1 cannot hold is error 1267.
+    return text.isascii() or (collation or "").startswith("utf8")
+
+
 CAPABILITIES = Capabilities(
     kind="mysql",
     dialect="mysql",
@@ -118,4 +126,6 @@ CAPABILITIES = Capabilities(
     entries=_entries(),
     aggregates=_aggregates(),
     literal=_literal,
+    text_mixes=_mixes,
+    dates_are_exact=False,
 )

@@ -65,8 +65,14 @@ def _group(expression: exp.Expression) -> exp.Expression:
 
 
 def _extract(value: exp.Expression, *, node: exp.Expression) -> exp.Expression:
-    unit = exp.Var(this=node.name.upper())
-    return _cast(exp.Extract(this=unit, expression=value), "bigint")
+    return _part(node.name, value)
+
+
+def _part(unit: str, value: exp.Expression) -> exp.Expression:
+    # Of ±infinity PostgreSQL's parts are infinite, or an error as an integer; DuckDB's are NULL.
+    part = _cast(exp.Extract(this=exp.Var(this=unit.upper()), expression=value), "bigint")
+    finite = exp.Anonymous(this="isfinite", expressions=[value.copy()])
+    return exp.Case(ifs=[exp.If(this=finite, true=part)])
 
 
 def _as_numeric(value: exp.Expression, *, node: exp.Expression, **_: object) -> exp.Expression:
@@ -135,9 +141,7 @@ def _entries() -> dict[tuple[str, tuple[str, ...]], Entry]:
             table[f"extract {unit}", (operand,)] = Entry("integer", _extract)
             table[unit, (operand,)] = Entry(
                 "integer",
-                lambda value, *, node, unit=unit: _cast(
-                    exp.Extract(this=exp.Var(this=unit.upper()), expression=value), "bigint"
-                ),
+                lambda value, *, node, unit=unit: _part(unit, value),
             )
     for name in ("substring", "substr"):
         table[name, ("text", "integer", "integer")] = Entry("text", _substring)

@@ -68,8 +68,13 @@ _ARGUMENTS: dict[type[exp.Expression], tuple[str, ...]] = {
     exp.Literal: ("this", "is_string"),
     exp.Substring: ("this", "start", "length"),
     **dict.fromkeys((*_COMPARISONS, *_ARITHMETIC, exp.And, exp.Or), ("this", "expression")),
+    # ``safe`` is how sqlglot notes that DuckDB's || converts its operands; here both are text.
+    exp.DPipe: ("this", "expression", "safe"),
 }
 _AGGREGATE_ARGUMENTS = ("this", "expression", "big_int", "expressions")
+
+# DuckDB's own conversion to DOUBLE is the nearest one only up to so many digits (A5).
+_EXACT_DIGITS = 15
 
 Columns = Mapping[str, nodes.Column]
 SubqueryCheck = Callable[[nodes.Plan], None]
@@ -89,13 +94,25 @@ def operand_class(type_: Type, native_type: str | None = None) -> str | None:
             known += ("mediumtext", "longtext")
             return "text" if native.split("(")[0].strip() in known else None
         case "float":
-            return "double" if type_.text == "DOUBLE" else None
+            # A numeric that is read as DOUBLE compares with all its digits at the source.
+            own = native_type is None or native.startswith("double")
+            return "double" if type_.text == "DOUBLE" and own else None
+        case "boolean" if native.startswith("tinyint"):
+            return None  # 2 is read as true, but it is not equal to true at the source
         case "integer" if type_.text in ("HUGEINT", "UHUGEINT") and native_type is None:
             return "integer"
+        case "integer" | "decimal" if native in ("oid", "money"):
+            return None  # shown as numbers, but with operators of their own at the source
         case "boolean" | "integer" | "decimal" | "date" | "timestamp" | "timestamptz":
             return type_.family
         case _:
             return None
+
+
+def read_as_null(table: Capabilities, column: nodes.Column) -> bool:
+    """Whether a value of the column may be NULL here and something else at the source."""
+    dates = ("date", "timestamp", "timestamptz")
+    return not table.dates_are_exact and column.type.family in dates
 
 
 class _Translator:
@@ -145,7 +162,7 @@ class _Translator:
                 plan = self.subquery(node).plan
                 column = plan.columns[0]
                 operand = operand_class(column.type, column.native_type)
-                if operand is None or operand == "double":
+                if operand is None or operand == "double" or read_as_null(self.table, column):
                     self.refuse(f"a scalar subquery of {column.type}")
                 return Value(node, operand)
             case exp.Case():
@@ -153,6 +170,8 @@ class _Translator:
             case exp.Coalesce():
                 values = [self.value(v) for v in (node.this, *node.expressions)]
                 operand = self.one_class(values, "coalesce")
+                if not all(v.exact for v in values):
+                    self.refuse("coalesce over a looser value")
                 made = exp.Coalesce(
                     this=values[0].expression, expressions=[v.expression for v in values[1:]]
                 )
@@ -181,7 +200,7 @@ class _Translator:
             self.refuse(f"a predicate over {column.native_type or column.type}")
         if operand in ("text", "char") and not self.table.text_is_exact(column.collation):
             return Value(node.copy(), f"{operand} loose", column=column)
-        return Value(node.copy(), operand, column=column)
+        return Value(node.copy(), operand, not read_as_null(self.table, column), column=column)
 
     def constant(self, node: exp.Expression) -> Value:
         sign = ""
@@ -248,19 +267,13 @@ class _Translator:
             column = self.columns.get(bare.name)
             if column is None:
                 self.refuse(f"column {bare.name}")
-            if not self.null_is_exact(column):
+            if read_as_null(self.table, column):
                 self.refuse(f"IS NULL over {column.native_type}")
             return Value(exp.Is(this=bare.copy(), expression=exp.Null()), "boolean")
         value = self.value(node.this)
         if not value.exact:
             self.refuse("IS NULL over a looser predicate")
         return Value(exp.Is(this=value.expression, expression=exp.Null()), "boolean")
-
-    def null_is_exact(self, column: nodes.Column) -> bool:
-        """Whether NULL at the source is NULL here: not where zero dates are read as NULL."""
-        return not (
-            self.table.dialect == "mysql" and column.type.family in ("date", "timestamp")
-        )
 
     def between(self, node: exp.Between) -> Value:
         if node.args.get("symmetric"):
@@ -279,7 +292,7 @@ class _Translator:
             plan = self.subquery(query).plan
             column = plan.columns[0]
             inner = operand_class(column.type, column.native_type)
-            if inner is None:
+            if inner is None or read_as_null(self.table, column):
                 self.refuse(f"IN over {column.type}")
             if inner in ("text", "char") and not self.table.text_is_exact(column.collation):
                 self.refuse("IN over loosely compared text")
@@ -310,6 +323,12 @@ class _Translator:
                 unparenthesized(side.expression), exp.Column | exp.Literal | exp.Cast | exp.Neg
             ):
                 self.refuse("a comparison of a DOUBLE computed at the source")
+        if isinstance(node, exp.NullSafeEQ | exp.NullSafeNEQ) and not (left.exact and right.exact):
+            self.refuse("IS DISTINCT FROM over a looser value")
+        if "double" in (left.operand, right.operand):
+            for side in (left, right):
+                if side.operand == "decimal" and _digits(side) > _EXACT_DIGITS:
+                    self.refuse("a comparison of a DOUBLE with a long decimal")
         return self.apply(_COMPARISONS[type(node)], node, [left, right])
 
     def like(self, node: exp.Like) -> Value:
@@ -425,6 +444,7 @@ class _Translator:
         """Look the operator up and build its translation."""
         classes = tuple(o.operand for o in operands)
         entry = self.table.entries.get((operator, classes))
+        self.refuse_mixed_text(operands)
         if entry is None and "null" in classes:
             self.refuse(f"{operator} with NULL")
         if entry is None:
@@ -434,6 +454,15 @@ class _Translator:
         made = self.build(entry, node, parts)
         comparable = not entry.output_only and all(o.comparable for o in operands)
         return Value(made, entry.result, exact, comparable)
+
+    def refuse_mixed_text(self, operands: list[Value]) -> None:
+        """Refuse a text constant that a column's character set cannot be compared with."""
+        for column in (o.column for o in operands):
+            for other in (unparenthesized(o.expression) for o in operands):
+                if column is None or not isinstance(other, exp.Literal) or not other.is_string:
+                    continue
+                if not self.table.text_mixes(other.this, column.collation):
+                    self.refuse(f"a text constant beyond the characters of {column.collation}")
 
     def build(
         self, entry: Entry, node: exp.Expression, parts: list[exp.Expression]
@@ -452,6 +481,18 @@ class _Translator:
             self.refuse("a subquery")
         self.check_subquery(node.plan)
         return node
+
+
+def _digits(value: Value) -> int:
+    """How many decimal digits a decimal operand may have; computed ones have any number."""
+    bare = unparenthesized(value.expression)
+    if value.column is not None and value.column.type.decimal is not None:
+        return value.column.type.decimal[0]
+    if isinstance(bare, exp.Neg):
+        bare = bare.this
+    if isinstance(bare, exp.Literal):
+        return sum(c.isdigit() for c in str(bare.this))
+    return 99
 
 
 def translate(
