@@ -16,9 +16,9 @@ _HELP_FLAGS = ("-h", "--help")
 
 def run() -> NoReturn:
     """The ``dovetail`` command: never returns."""
-    from dovetail.interfaces.cli.startup import collect_less
+    from dovetail.interfaces.cli.startup import prepare
 
-    collect_less()
+    prepare()
     code = main(sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -70,11 +70,13 @@ def _wants_json_errors(given: list[str]) -> bool:
 
 
 def _run(given: list[str], diagnostics: Diagnostics) -> int:
-    from dovetail.interfaces.cli.app import app
+    from dovetail.interfaces.cli.app import COMMANDS, make_app
     from dovetail.interfaces.cli.arrange import arrange
     from dovetail.interfaces.cli.runtime import Job
 
-    job: Any = app(arrange(given) or ["--help"], prog_name="dovetail", standalone_mode=False)
+    arranged = arrange(given) or ["--help"]
+    app = make_app(arranged[0] if arranged[0] in COMMANDS else None)
+    job: Any = app(arranged, prog_name="dovetail", standalone_mode=False)
     if not isinstance(job, Job):
         return int(job or 0)  # help was printed, or a short help and exit code 2
     return _work(job, diagnostics)

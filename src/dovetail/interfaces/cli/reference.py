@@ -51,9 +51,9 @@ def markdown() -> str:
     """The whole page."""
     import typer.main
 
-    from dovetail.interfaces.cli.app import app
+    from dovetail.interfaces.cli.app import make_app
 
-    root: Any = typer.main.get_command(app)
+    root: Any = typer.main.get_command(make_app())
     parts = [_HEAD]
     for path, command in _commands(root, "dovetail"):
         # Help depends on the width of the terminal; a page has one width.

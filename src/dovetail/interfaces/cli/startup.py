@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 
 
@@ -22,6 +23,11 @@ def load_arrow_without_numpy() -> None:
         del sys.modules["numpy"]
 
 
-def collect_less() -> None:
-    """Let the garbage collector run seldom: imports make many objects and next to no garbage."""
+def prepare() -> None:
+    """Settings of the process that must be made before anything is imported.
+
+    The garbage collector runs seldom: imports make many objects and next to no garbage. pydantic
+    does not look for plug-ins, for which it would read the entry points of every installed package.
+    """
     gc.set_threshold(100_000, 20, 50)
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")

@@ -1,4 +1,4 @@
-"""``dovetail config``: check it, show it, say where it is."""
+"""``dovetail config``: check and show the configuration."""
 
 from __future__ import annotations
 
