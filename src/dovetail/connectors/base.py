@@ -216,6 +216,11 @@ class Connector(ABC):
         self.options = dict(options or {})
 
     @property
+    def local(self) -> bool:
+        """Whether the data lies in files that this process reads: then nothing is moved."""
+        return getattr(self.settings, "path", None) is not None
+
+    @property
     @abstractmethod
     def capabilities(self) -> Capabilities:
         """What may be pushed to this source without changing the answer."""

@@ -39,7 +39,8 @@ class EngineLimits:
 class Instance:
     """One locked DuckDB database; ``name`` is its application name at the sources.
 
-    ``leases`` counts the queries it has served, the present one included.
+    ``leases`` counts the queries it has served, the present one included; ``peaks`` keeps the
+    highest memory and disk use so far, which DuckDB measures over the life of an instance.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Instance:
     attached: Mapping[str, NativeSetup]
     disposable: bool = False
     leases: int = 1
+    peaks: dict[str, int] = field(default_factory=dict)
     registered: list[str] = field(default_factory=list)
     tables: list[str] = field(default_factory=list)
 

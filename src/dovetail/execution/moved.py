@@ -65,19 +65,25 @@ class Scan:
 
 
 def add_measures(
-    report: str, profile: Profile, native: Mapping[int, str], only: int | None = None
+    report: str,
+    profile: Profile,
+    native: Mapping[int, str],
+    peaks: dict[str, int],
+    only: int | None = None,
 ) -> None:
     """Add what the engine's profile of one statement tells to the fragments and the whole.
 
     ``native`` maps the numbers of native fragments to their relations. A scan that could belong
     to two fragments is credited to neither: both stay unknown. ``only`` says that every scan of
-    the statement belongs to that fragment.
+    the statement belongs to that fragment. ``peaks`` are the engine instance's, brought up to date.
     """
     tree = json.loads(report)
-    profile.peak_memory = max(profile.peak_memory or 0, tree.get("system_peak_buffer_memory", 0))
-    profile.spilled_bytes = max(
-        profile.spilled_bytes or 0, tree.get("system_peak_temp_dir_size", 0)
-    )
+    memory = _risen(tree.get("system_peak_buffer_memory", 0), "memory", peaks)
+    if memory is not None:
+        profile.peak_memory = max(profile.peak_memory or 0, memory)
+    spilled = _risen(tree.get("system_peak_temp_dir_size", 0), "disk", peaks)
+    if spilled is not None:
+        profile.spilled_bytes = max(profile.spilled_bytes or 0, spilled)
     if not native:
         return
     fragments = {f.number: f for f in profile.fragments if f.number in native}
@@ -96,6 +102,13 @@ def add_measures(
     for number, scans in found.items():
         if number not in unclear and number in fragments:
             _credit(fragments[number], scans)
+
+
+def _risen(peak: int, of: str, peaks: dict[str, int]) -> int | None:
+    """A statement's own peak, or None when an earlier one of the instance had a higher one."""
+    before = peaks.get(of, 0)
+    peaks[of] = max(before, peak)
+    return peak if peak > before or not before else None
 
 
 def _credit(fragment: FragmentProfile, scans: Sequence[Scan]) -> None:

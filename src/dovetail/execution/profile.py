@@ -12,9 +12,11 @@ class FragmentProfile:
 
     ``road`` is ``native`` (the engine read the source itself) or ``stream`` (Arrow batches).
     ``bytes`` counts Arrow bytes for streams; for native fragments it is rows times the width of
-    the columns' types, since the engine does not count the wire. ``milliseconds`` is from the
-    start of the fragment to its last row; ``waited`` is how much of that it spent waiting for the
-    engine to take rows. ``rows`` is None when the engine did not tell.
+    the engine's types (16 for a text of any length), since the engine does not count the wire.
+    ``milliseconds`` is from the start of a stream to its last row, of which ``waited`` was spent
+    waiting for the engine to take rows; for native fragments it is the time the engine spent in
+    its scans, all threads together. Of a native fragment over files, ``rows`` are those that came
+    out of the files. They are None when the engine did not tell, or not surely of which fragment.
     """
 
     number: int
@@ -46,7 +48,12 @@ class FragmentProfile:
 
 @dataclass
 class Profile:
-    """A whole query. Times in milliseconds, sizes in bytes; None is not known (yet)."""
+    """A whole query. Times in milliseconds, sizes in bytes; None is not known (yet).
+
+    ``peak_memory`` and ``spilled_bytes`` are the engine's own account of its buffers and temporary
+    files. It keeps the highest values over several queries: a query that stays below an earlier
+    one's gets None.
+    """
 
     fragments: list[FragmentProfile] = field(default_factory=list)
     planning_milliseconds: float = 0.0

@@ -64,7 +64,11 @@ _Out = TypeVar("_Out")
 
 @dataclass(frozen=True)
 class RunLimits:
-    """Limits of one run; None is none. ``timeout`` in seconds from the start of the run."""
+    """Limits of one run; None is none.
+
+    ``timeout`` in seconds from the start of the run. ``max_bytes_moved`` is about what comes over
+    a wire: files that the engine reads by itself do not count.
+    """
 
     timeout: float | None = None
     max_rows: int | None = None
@@ -379,7 +383,7 @@ class Run:
         with contextlib.suppress(Exception):  # figures are welcome, never worth a query
             report = self._instance.report()
             if report:
-                add_measures(report, self._profile, native)
+                add_measures(report, self._profile, native, self._instance.peaks)
 
     # -- fragments ------------------------------------------------------------------------------
 
@@ -421,7 +425,8 @@ class Run:
         limit = self._limits.max_bytes_moved
         for piece in self._work.pieces:
             text = relations[piece.number]
-            if limit is not None and piece.number in native:
+            local = connectors[piece.source].local
+            if limit is not None and piece.number in native and not local:
                 text = guarded(text, piece.request.columns, limit)
             if piece.number in self._work.materialize:
                 text = self._materialize(piece, text)
@@ -550,10 +555,16 @@ class Run:
 
     def _check_moved(self) -> None:
         limit = self._limits.max_bytes_moved
-        if limit is not None and self._profile.bytes_moved > limit:
-            error = _moved_too_much(limit)
-            self._end(error)
-            raise error
+        if limit is not None:
+            moved = sum(
+                fragment.bytes or 0
+                for fragment in self._profile.fragments
+                if not self._connectors[fragment.source].local
+            )
+            if moved > limit:
+                error = _moved_too_much(limit)
+                self._end(error)
+                raise error
         self._check()
 
     # -- the end --------------------------------------------------------------------------------
