@@ -92,4 +92,3 @@ def place(request: pytest.FixtureRequest, server_run: Run) -> Iterator[Place]:
         yield Place(f"s.{name}", pairs, table, session, local, database)
     local.close()
     database.drop()
-

@@ -93,5 +93,3 @@ def _constant_pairs(operand: str, pairs: Sequence[Pair], use: str) -> list[Pair]
     if operand == "text":
         found = found or [p for p in pairs if p.operand == "text loose"]
     return found[:1] if operand not in ("decimal", "integer") else found[:2]
-
-

@@ -181,7 +181,9 @@ def test_constants(place: Place) -> None:
 
 
 GROUPED = {
-    "postgres": set("integer decimal date timestamp timestamptz boolean text char".split()),
+    "postgres": set(
+        ["integer", "decimal", "date", "timestamp", "timestamptz", "boolean", "text", "char"]
+    ),
     "mysql": {"integer", "decimal"},
 }
 
