@@ -40,6 +40,7 @@ class LocalTables:
         self._spool = Path(spool_directory)
         self._name = "local" if "local" not in taken else "_dovetail_local"
         self._lock = threading.Lock()
+        self._spooled: Path | None = None
         self._paths: PathsConnector | None = None
         self._databases: dict[tuple[str, Path], str] = {}
 
@@ -63,13 +64,26 @@ class LocalTables:
         if len(parts) == 1:
             name = parts[0]
             if self._stdin is not None and name.lower() == "stdin":
-                return self._open().spooled(self._stdin)
+                return self._open().spooled(self._spooled_stdin(self._stdin))
             if name.lower() in self._data:
                 return self._named(name, self._data[name.lower()])
             return self._open().path(name) if is_path(name) else None
         if not is_path(parts[0]) or catalogs.source_name(parts[0]) is not None:
             return None
         return self._in_database(parts)
+
+    def _spooled_stdin(self, path: Path) -> Path:
+        """Standard input in the session's own folder, where any format can be told by its bytes."""
+        from dovetail.connectors.files_formats import spool_stdin
+
+        with self._lock:
+            if self._spooled is None:
+                if path.resolve().is_relative_to(self._spool.resolve()):
+                    self._spooled = path
+                else:
+                    with path.open("rb") as stream:
+                        self._spooled = spool_stdin(stream, self._spool)
+            return self._spooled
 
     def _named(self, name: str, path: Path) -> TableInfo:
         from dovetail.connectors.files import FileTable

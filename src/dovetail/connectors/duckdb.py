@@ -347,18 +347,23 @@ def _read_catalog(
             key = ForeignKey(tuple(names), schema, ref_table, tuple(ref_names))
             foreign.setdefault(place, []).append(key)
     result = []
-    for schema, table, kind, comment, estimate in connection.execute(
-        "SELECT schema_name, table_name, 'table', comment, estimated_size FROM duckdb_tables() "
+    for schema, table, kind, comment, estimate, definition in connection.execute(
+        "SELECT schema_name, table_name, 'table', comment, estimated_size, NULL "
+        "FROM duckdb_tables() "
         "WHERE database_name = $1 AND NOT internal UNION ALL "
-        "SELECT schema_name, view_name, 'view', comment, NULL FROM duckdb_views() "
+        "SELECT schema_name, view_name, 'view', comment, NULL, sql FROM duckdb_views() "
         "WHERE database_name = $1 AND NOT internal ORDER BY 1, 2",
         [alias],
     ).fetchall():
         place = (schema, table)
         found = columns.get(place, [])
-        problem = ""
+        details: dict[str, object] = {}
         if kind == "view":
+            # Nobody has judged what a view in a file calls: whoever plans a query over it does.
+            details["definition"] = definition
             found, problem = _view_columns(connection, alias, schema, table)
+            if problem:
+                details["problem"] = problem
         result.append(
             TableInfo(
                 source,
@@ -371,7 +376,7 @@ def _read_catalog(
                 unique_keys=tuple(unique.get(place, ())),
                 foreign_keys=tuple(foreign.get(place, ())),
                 row_estimate=estimate,
-                details={"problem": problem} if problem else {},
+                details=details,
             )
         )
     return tuple(result)

@@ -112,7 +112,8 @@ def literal(value: Any) -> exp.Expression:
                 raise NotModelled("a decimal parameter of more than 38 digits")
             return typed(format(value, "f"), f"DECIMAL({precision},{scale})")
         case str():
-            return typed(value, "VARCHAR")
+            # Untyped, as DuckDB takes a bound text: it becomes what it is compared with.
+            return exp.Literal.string(value)
         case datetime() if value.tzinfo is not None:
             return typed(value.astimezone(UTC).isoformat(sep=" "), "TIMESTAMP WITH TIME ZONE")
         case datetime():

@@ -17,7 +17,7 @@ from dovetail.catalog.catalogs import Catalogs
 from dovetail.catalog.model import TableInfo, distinct_names
 from dovetail.connectors.base import Connector, quote
 from dovetail.engines.reference import DuckDBReference
-from dovetail.errors import DovetailError, RefusedError
+from dovetail.errors import DovetailError, QuerySyntaxError, RefusedError
 from dovetail.execution.run import Piece, Work
 from dovetail.language.sql.bind import Binder
 from dovetail.language.sql.judge import Judged, TableRef
@@ -30,6 +30,7 @@ from dovetail.optimize.optimizer import optimize
 from dovetail.plan import nodes
 from dovetail.plan.expressions import has_subquery, node_expressions, transform_plan
 from dovetail.plan.sql import SqlBuilder
+from dovetail.planning.database_paths import database_paths
 from dovetail.planning.fallback import fallback
 from dovetail.planning.parameters import checked_parameters, frozen, literal, translated
 from dovetail.planning.planned import Planned, TableKey, new_tag
@@ -85,7 +86,7 @@ class Planner:
         """
         if dialect != "duckdb":
             text = translated(text, dialect)
-        judged = self._reference.judge(text)
+        judged = self._judged(text)
         values = checked_parameters(judged, params)
         self._refuse_foreign_calls(judged)
         read: dict[TableKey, TableInfo] = {}
@@ -127,6 +128,16 @@ class Planner:
         self._remember(key, tables, planned)
         return planned
 
+    def _judged(self, text: str) -> Judged:
+        try:
+            return self._reference.judge(text)
+        except QuerySyntaxError:
+            # DuckDB's grammar has no 'db.sqlite'.table; the same with double quotes it has.
+            rewritten = database_paths(text)
+            if rewritten == text:
+                raise
+            return self._reference.judge(rewritten)
+
     def _recall(self, key: _Key, tables: Mapping[TableKey, TableInfo]) -> Planned | None:
         """The plan made before for the same text over the same tables, under a new tag."""
         with self._lock:
@@ -159,7 +170,38 @@ class Planner:
         local = self._local.find(parts, ref.location, self._catalogs)
         if local is not None:
             return local
-        return self._catalogs.find(parts, ref.location)
+        table = self._catalogs.find(parts, ref.location)
+        self._check_view(table, frozenset())
+        return table
+
+    def _check_view(self, table: TableInfo, above: frozenset[str]) -> None:
+        """A view inside a file that the engine reads may only do what a query may.
+
+        Raises:
+            RefusedError: it calls what a query may not, or reads beyond its own source.
+        """
+        definition = table.details.get("definition")
+        if not isinstance(definition, str) or table.qualified_name in above:
+            return
+        try:
+            judged = self._reference.judge_view(definition)
+        except DovetailError as error:
+            raise RefusedError(
+                f"view {table.qualified_name} cannot be read: {error.message}",
+                source=table.source,
+                table=table.qualified_name,
+            ) from None
+        catalog = self._catalogs.get(table.source)
+        for ref in judged.tables:
+            inner = catalog.table(ref.schema or table.schema, ref.name)
+            if judged.files or inner is None:
+                raise RefusedError(
+                    f"view {table.qualified_name} cannot be read: {ref.text} is no table of "
+                    f"{table.source}",
+                    source=table.source,
+                    table=table.qualified_name,
+                )
+            self._check_view(inner, above | {table.qualified_name})
 
     def table_named(self, written: str) -> TableInfo | None:
         """The table a bare name or quoted path means, or None when the text is a query."""
