@@ -50,11 +50,9 @@ def load(
     with contextlib.closing(database.connect()) as connection, connection.cursor() as cursor:
         marks = ["%s"] * columns
         if kind == "postgres":
-            marks = ["%s::text::int"] + [
-                f"%s::text::{'numeric::money' if p.native == 'money' else p.native.split(' COLL')[0]}"
-                for p in pairs
-                for _ in "ab"
-            ]
+            casts = {"money": "numeric::money"}
+            types = [p.native.split(" COLL")[0] for p in pairs for _ in "ab"]
+            marks = ["%s::text::int", *(f"%s::text::{casts.get(t, t)}" for t in types)]
         cursor.executemany(f"INSERT INTO {name} VALUES ({', '.join(marks)})", values)
     declared = ["id INTEGER"] + [f"{c} {p.local}" for p in pairs for c in (p.a, p.b)]
     local.execute(f"CREATE TABLE s.{name} ({', '.join(declared)})")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import duckdb
 import pytest
 
+from dovetail.connectors.capabilities.document import is_exact
 from dovetail.errors import DovetailError
 from tests.capabilities.conftest import Place
 from tests.capabilities.expressions import constants, of_entry
@@ -53,7 +54,7 @@ def test_selected(place: Place) -> None:
     problems: list[str] = []
     for (operator, classes), entry in place.table.entries.items():
         made = of_entry(operator, classes, place.pairs)
-        if entry.exact:
+        if is_exact(place.table, classes, entry):
             of.update(dict.fromkeys(made, f"{operator} ({', '.join(classes)})"))
         else:
             problems += [
@@ -105,11 +106,12 @@ def test_filtered(place: Place) -> None:
             continue
         made = list(of_entry(operator, classes, place.pairs))
         chosen = list(dict.fromkeys([*made[:1], *made[len(made) // 2 :][:1], *made[-1:]]))
-        if not entry.exact:
+        exact = is_exact(place.table, classes, entry)
+        if not exact:
             chosen = made
         for expression in chosen:
             for written in (expression, f"NOT {expression}"):
-                if entry.exact or written == expression:
+                if exact or written == expression:
                     of[written] = f"{operator} {classes}"
     down = [e for e in of if "WHERE" in _sent(place, filtering(place, [e]))]
     untried = set(of.values()) - {of[e] for e in down}
@@ -181,9 +183,8 @@ def test_constants(place: Place) -> None:
 
 
 GROUPED = {
-    "postgres": set(
-        ["integer", "decimal", "date", "timestamp", "timestamptz", "boolean", "text", "char"]
-    ),
+    "postgres": {"integer", "decimal", "date", "timestamp", "timestamptz"}
+    | {"boolean", "text", "char"},
     "mysql": {"integer", "decimal"},
 }
 

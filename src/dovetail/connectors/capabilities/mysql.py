@@ -26,10 +26,6 @@ def _null_safe(left: exp.Expression, right: exp.Expression, *, node: exp.Express
     return exp.Not(this=exp.Paren(this=equal)) if isinstance(node, exp.NullSafeNEQ) else equal
 
 
-def _plain(left: exp.Expression, right: exp.Expression, *, node: exp.Expression) -> exp.Expression:
-    return type(node)(this=left, expression=right)
-
-
 def _like(value: exp.Expression, pattern: exp.Expression, *, node: exp.Expression) -> exp.Expression:
     return exp.Like(this=value, expression=pattern)
 
@@ -46,15 +42,11 @@ def _arithmetic(left: exp.Expression, right: exp.Expression, *, node: exp.Expres
     return type(node)(this=_group(left), expression=_group(right))
 
 
-def _aggregate(value: exp.Expression, *, node: exp.Expression, **_: object) -> exp.Expression:
-    return type(node)(this=value)
-
-
 def _entries() -> dict[tuple[str, tuple[str, ...]], Entry]:
     table: dict[tuple[str, tuple[str, ...]], Entry] = {}
     for left, right in product(_NUMBERS, _NUMBERS):
         for operator in _COMPARE:
-            table[operator, (left, right)] = Entry("boolean", _plain)
+            table[operator, (left, right)] = Entry("boolean")
         for operator in ("is distinct from", "is not distinct from"):
             table[operator, (left, right)] = Entry("boolean", _null_safe)
         # Integer arithmetic wraps to BIGINT UNSIGNED errors; decimals keep all digits up to 65.
@@ -63,11 +55,11 @@ def _entries() -> dict[tuple[str, tuple[str, ...]], Entry]:
                 table[operator, (left, right)] = Entry("decimal", _arithmetic)
     for operator in _COMPARE:
         for operand in ("date", "timestamp", "timestamptz", "double"):
-            table[operator, (operand, operand)] = Entry("boolean", _plain)
-        table[operator, ("double", "decimal")] = Entry("boolean", _plain)
-        table[operator, ("double", "integer")] = Entry("boolean", _plain)
+            table[operator, (operand, operand)] = Entry("boolean")
+        table[operator, ("double", "decimal")] = Entry("boolean")
+        table[operator, ("double", "integer")] = Entry("boolean")
     for operand in ("text loose", "char loose"):
-        table["=", (operand, "text")] = Entry("boolean", _plain, exact=False)
+        table["=", (operand, "text")] = Entry("boolean", exact=False)
     table["like", ("text loose", "text")] = Entry("boolean", _like, exact=False)
     for unit in ("year", "month", "day", "quarter"):
         for operand in ("date", "timestamp"):
@@ -77,12 +69,12 @@ def _entries() -> dict[tuple[str, tuple[str, ...]], Entry]:
 
 def _aggregates() -> dict[tuple[str, tuple[str, ...]], Entry]:
     table: dict[tuple[str, tuple[str, ...]], Entry] = {}
-    for operand in ("integer", "decimal", "double", "date", "timestamp", "timestamptz"):
-        table["count", (operand,)] = Entry("integer", _aggregate)
+    for operand in ("integer", "decimal", "double"):
+        table["count", (operand,)] = Entry("integer")
         for name in ("min", "max"):
-            table[name, (operand,)] = Entry(operand, _aggregate)
+            table[name, (operand,)] = Entry(operand)
     for operand in _NUMBERS:
-        table["sum", (operand,)] = Entry(operand, _aggregate)
+        table["sum", (operand,)] = Entry(operand)
     return table
 
 
