@@ -1,0 +1,1 @@
+"""Side-by-side benchmarks: Dovetail, DuckDB's own scanners, ConnectorX. See ``bench/README.md``."""
