@@ -24,7 +24,7 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -146,14 +146,14 @@ class Session:
         dialect: str = "duckdb",
         limit: int | None = None,
         timeout: float | None = None,
-        rules: bool = True,
+        rules: bool | Collection[str] = True,
         on_progress: Progress | None = None,
     ) -> Result:
         """Run one query and return its rows as a stream.
 
         ``limit`` cuts the result after so many rows and is put on the plan, so fewer rows leave
         the sources. ``timeout`` in seconds overrides the configured one. ``rules`` False runs
-        without any pushdown. ``on_progress`` is called with the profile, from any thread.
+        without any pushdown; names of rules leave those out. ``on_progress`` is called with the profile, from any thread.
 
         Raises:
             DovetailError: see :mod:`dovetail.errors`.
@@ -179,7 +179,7 @@ class Session:
         *,
         analyze: bool = False,
         dialect: str = "duckdb",
-        rules: bool = True,
+        rules: bool | Collection[str] = True,
     ) -> Explanation:
         """The plan of a query; with ``analyze`` the query runs and the profile is added."""
         from dovetail.explanation import Explanation
@@ -205,9 +205,12 @@ class Session:
         params: Mapping[str, Any] | Sequence[Any] | None,
         dialect: str,
         limit: int | None,
-        rules: bool,
+        rules: bool | Collection[str],
     ) -> Planned:
-        return self._open_planner().plan(text, params, dialect=dialect, limit=limit, rules=rules)
+        left_out = frozenset() if isinstance(rules, bool) else frozenset(rules)
+        return self._open_planner().plan(
+            text, params, dialect=dialect, limit=limit, rules=rules is not False, disabled=left_out
+        )
 
     def _open_planner(self) -> Planner:
         with self._lock:

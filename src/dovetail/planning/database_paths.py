@@ -17,8 +17,8 @@ def database_paths(sql: str) -> str:
     """
     result: list[str] = []
     done = 0
-    for offset, token in tokens_of(sql):
-        match = _PATH.match(sql, offset) if token == "'" and offset >= done else None
+    for offset, word in tokens_of(sql):
+        match = _PATH.match(sql, offset) if word == "'" and offset >= done else None
         if match is None:
             continue
         path = match[1].replace("''", "'").replace('"', '""')
