@@ -50,7 +50,7 @@ def config(
             f"COPY (SELECT range + 1 AS id, 'n' || range AS name FROM range({ACCOUNTS})) "
             f"TO '{folder}/names.parquet'"
         )
-    sources: dict[str, Any] = {n: d.source(max_connections=8) for n, d in databases.items()}
+    sources: dict[str, Any] = {n: d.source() for n, d in databases.items()}
     sources["shop"] = sources["pg"]
     sources["files"] = {"kind": "files", "path": str(folder)}
     return {"sources": sources, "limits": {"threads": 2}}

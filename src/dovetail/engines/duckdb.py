@@ -49,8 +49,9 @@ class Instance:
     disposable: bool = False
     leases: int = 1
     peaks: dict[str, int] = field(default_factory=dict)
-    registered: list[str] = field(default_factory=list)
     tables: list[str] = field(default_factory=list)
+    registered: list[tuple[duckdb.DuckDBPyConnection, str]] = field(default_factory=list)
+    beside: list[duckdb.DuckDBPyConnection] = field(default_factory=list)
 
     def alias(self, source: str) -> str:
         """The database alias (unquoted) of an attached source."""
@@ -65,18 +66,40 @@ class Instance:
         with contextlib.closing(self.connection.cursor()) as cursor:
             return cursor.execute(sql).fetchall()
 
-    def register(self, name: str, relation: object) -> None:
-        """Make an Arrow stream readable under ``name`` until the lease ends."""
-        self.connection.register(name, relation)
-        self.registered.append(name)
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        """One more connection to this database, until the lease ends."""
+        cursor = self.connection.cursor()
+        self.beside.append(cursor)
+        return cursor
+
+    def register(
+        self, name: str, relation: object, connection: duckdb.DuckDBPyConnection | None = None
+    ) -> None:
+        """Make an Arrow stream readable under ``name`` on one connection until the lease ends."""
+        connection = connection or self.connection
+        connection.register(name, relation)
+        self.registered.append((connection, name))
+
+    def end_lease(self) -> None:
+        """Forget what a query left: streams, tables, connections. Raises what DuckDB raises."""
+        registered, self.registered = self.registered, []
+        tables, self.tables = self.tables, []
+        beside, self.beside = self.beside, []
+        for connection, name in registered:
+            connection.unregister(name)
+        for connection in beside:
+            connection.close()
+        for table in tables:
+            self.connection.execute(f"DROP TABLE IF EXISTS {table}")
 
     def report(self) -> str:
         """The engine's profile (JSON) of the statement that ended last; empty if there is none."""
         return str(self.connection.get_profiling_information(format="json") or "")
 
     def interrupt(self) -> None:
-        """Stop the running statement; callable from any thread."""
-        self.connection.interrupt()
+        """Stop the running statements; callable from any thread."""
+        for connection in (self.connection, *self.beside):
+            connection.interrupt()
 
 
 class DuckDBEngine:
@@ -132,13 +155,10 @@ class DuckDBEngine:
 
     def release(self, instance: Instance, *, broken: bool = False) -> None:
         """Give an instance back; a broken or disposable one is closed."""
-        with contextlib.suppress(Exception):
-            for name in instance.registered:
-                instance.connection.unregister(name)
-            for table in instance.tables:
-                instance.connection.execute(f"DROP TABLE IF EXISTS {table}")
-        instance.registered.clear()
-        instance.tables.clear()
+        try:
+            instance.end_lease()
+        except Exception:
+            broken = True
         close = broken or instance.disposable
         with self._lock:
             if instance in self._busy:

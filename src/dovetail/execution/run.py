@@ -174,6 +174,7 @@ class Run:
         self._lock = threading.RLock()
         self._stop: BaseException | None = None
         self._finished = False  # every row has been handed over
+        self._in_transaction = False
         self._connection_lost = False
         self._releasing = False  # the worker gives back; interrupts would only disturb that
         self._started = time.perf_counter()
@@ -420,33 +421,72 @@ class Run:
         streams = self._each(
             lambda piece: self._snapshots[piece.source].read(piece.request), streamed
         )
+        settles = self._settles()
+        beside: dict[int, Any] = {}
         for piece, stream in zip(streamed, streams, strict=True):
-            relations[piece.number] = self._stream(piece, stream, profiles[piece.number])
+            connection = None
+            if settles and len(self._work.materialize) > 1:
+                connection = beside[piece.number] = self._instance_now().connect()
+            relations[piece.number] = self._stream(
+                piece, stream, profiles[piece.number], connection
+            )
         limit = self._limits.max_bytes_moved
-        for piece in self._work.pieces:
-            text = relations[piece.number]
-            local = connectors[piece.source].local
-            if limit is not None and piece.number in native and not local:
-                text = guarded(text, piece.request.columns, limit)
-            if piece.number in self._work.materialize:
-                text = self._materialize(piece, text)
-            relations[piece.number] = text
-        self._settle()
+        if limit is not None:
+            for piece in self._work.pieces:
+                if piece.number in native and not connectors[piece.source].local:
+                    relations[piece.number] = guarded(
+                        relations[piece.number], piece.request.columns, limit
+                    )
+        self._materialize(relations, beside)
+        if settles:
+            self._execute("COMMIT")
+            self._in_transaction = False
         return relations
 
-    def _settle(self) -> None:
-        """End the reading transaction once all that needed it has been read.
+    def _settles(self) -> bool:
+        """Whether the reading transaction ends once the fragments to materialize have been read.
 
         DuckDB tells the planner how many rows a table has only after the transaction that filled
         it; before, its estimate is zero, and joins are ordered blindly. What is still to be read
         then (files that the engine scans) has no transaction at a server.
         """
         unread = [p for p in self._work.pieces if p.number not in self._work.materialize]
-        if self._work.materialize and all(
+        return bool(self._work.materialize) and all(
             self._connectors[p.source].capabilities.engine_reads for p in unread
-        ):
-            self._execute("COMMIT")
-            self._execute("BEGIN")
+        )
+
+    def _materialize(self, relations: dict[int, str], beside: Mapping[int, Any]) -> None:
+        """Read fragments into tables: streams side by side, each on its connection in ``beside``,
+        with those that the engine's transaction reads one after the other.
+        """
+        pieces = [p for p in self._work.pieces if p.number in self._work.materialize]
+        together = [p for p in pieces if p.number not in beside]
+        groups = [[p] for p in pieces if p.number in beside]
+        if together:
+            groups.append(together)
+
+        def fill(group: Sequence[Piece]) -> None:
+            for piece in group:
+                self._fill(piece, relations[piece.number], beside.get(piece.number))
+
+        self._each(fill, groups)
+        for piece in pieces:
+            relations[piece.number] = _table(piece)
+
+    def _fill(self, piece: Piece, relation: str, connection: Any) -> None:
+        self._check()
+        instance = self._instance_now()
+        with self._lock:
+            instance.tables.append(_table(piece))
+        (connection or instance.connection).execute(
+            f"CREATE OR REPLACE TABLE {_table(piece)} AS SELECT * FROM {relation}"
+        )
+        if piece.number in self._native:
+            self._measure({piece.number: self._native[piece.number]})
+
+    def _instance_now(self) -> Instance:
+        assert self._instance is not None
+        return self._instance
 
     @staticmethod
     def _by_source(pieces: Sequence[Piece]) -> dict[str, list[FragmentRequest]]:
@@ -474,6 +514,7 @@ class Run:
         instance = self._instance
         assert instance is not None
         self._execute("BEGIN")
+        self._in_transaction = True
         for source in self._native_sources():
             self._check()
             self._snapshots[source].begin_native(instance.execute, instance.alias(source))
@@ -483,19 +524,21 @@ class Run:
         self._check()
         if len(items) <= 1:
             return [call(item) for item in items]
-        with ThreadPoolExecutor(min(16, len(items)), "dovetail-open") as pool:
+        with ThreadPoolExecutor(min(16, len(items)), "dovetail-side") as pool:
             calls: list[Future[_Out]] = [pool.submit(call, item) for item in items]
-            done, waiting = wait(calls, return_when=FIRST_EXCEPTION)
-            if waiting:
-                for snapshot in list(self._snapshots.values()):
-                    with contextlib.suppress(Exception):
-                        snapshot.cancel()
-            failed = [c for c in calls if c in done and c.exception() is not None]
-            return [c.result() for c in (*failed, *calls)][len(failed) :]
+            done, _ = wait(calls, return_when=FIRST_EXCEPTION)
+            failed = [error for c in done if (error := c.exception()) is not None]
+            if failed:
+                # Before the others are broken up: what they then say is not what went wrong.
+                first = self._translate(failed[0])
+                self._end(first)
+                raise first
+            return [c.result() for c in calls]
 
-    def _stream(self, piece: Piece, stream: Stream, profile: FragmentProfile) -> str:
-        instance = self._instance
-        assert instance is not None
+    def _stream(
+        self, piece: Piece, stream: Stream, profile: FragmentProfile, connection: Any
+    ) -> str:
+        instance = self._instance_now()
         name = f"dovetail_stream_{piece.number}"
         reader = stream.reader
         fetching = FragmentStream(
@@ -503,7 +546,7 @@ class Run:
         )
         with self._lock:
             self._streams.append(fetching)
-        instance.register(name, fetching)
+        instance.register(name, fetching, connection)
         fetching.start()
         items = []
         for column, decode in zip(piece.request.columns, stream.decode, strict=True):
@@ -514,15 +557,6 @@ class Run:
                 value = f"CAST({received} AS {column.type})"
             items.append(f"{value} AS {received}")
         return f"(SELECT {', '.join(items)} FROM {quote(name)})"
-
-    def _materialize(self, piece: Piece, relation: str) -> str:
-        name = quote(f"dovetail_table_{piece.number}")
-        self._execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM {relation}")
-        if self._instance is not None:
-            self._instance.tables.append(name)
-        if piece.number in self._native:
-            self._measure({piece.number: self._native[piece.number]})
-        return name
 
     def _profile_of(self, piece: Piece, native: NativeRelation | None) -> FragmentProfile:
         connector = self._connectors[piece.source]
@@ -587,10 +621,10 @@ class Run:
                 with contextlib.suppress(Exception):
                     self._cancel_native(instance)
             try:
-                # Drops the temporary tables that the transaction made. Also before an instance is
-                # closed: DuckDB aborts the process when the end of an open transaction on a lost
-                # connection fails in a destructor.
-                instance.connection.execute("ROLLBACK")
+                # Also before an instance is closed: DuckDB aborts the process when the end of an
+                # open transaction on a lost connection fails in a destructor.
+                if self._in_transaction:
+                    instance.connection.execute("ROLLBACK")
             except Exception as error:
                 broken = True
                 self._connection_lost = 'query "ROLLBACK"' in str(error)
@@ -628,6 +662,10 @@ class Run:
         if isinstance(translated, InternalError) and translated is not error:
             translated.__cause__ = error
         return translated
+
+
+def _table(piece: Piece) -> str:
+    return quote(f"dovetail_table_{piece.number}")
 
 
 def _closed() -> CancelledError:
