@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,16 @@ _RIGHT = (
 _TRIVIAL = """SELECT c.name, sum(o.amount) AS total
 FROM {left} c JOIN {right} o ON o.customer_id = c.id
 WHERE c.id <> {number} GROUP BY c.name ORDER BY total DESC"""
+
+
+@dataclass(frozen=True)
+class _Warm:
+    """One warm query: seconds in all, waiting for sources, of the processor; round trips."""
+
+    total: float
+    waited: float
+    cpu: float
+    round_trips: int
 
 
 def cold(say: Callable[[str], None]) -> dict[str, Any]:
@@ -63,16 +74,22 @@ def cold(say: Callable[[str], None]) -> dict[str, Any]:
         runs = alternate(
             {name: partial(_run, command, folder) for name, command in commands.items()}, COLD_RUNS
         )
-    found = {name: summary(seconds) for name, seconds in runs.items()}
+    found = {name: summary([wall for wall, _ in of_one]) for name, of_one in runs.items()}
+    spent = {name: summary([cpu for _, cpu in of_one]) for name, of_one in runs.items()}
     for name, figures in found.items():
-        say(f"{name}: median {figures['median']:.3f} s, best {figures['best']:.3f} s")
-    return {"runs": COLD_RUNS, "csv_rows": 1000, "seconds": found}
+        cpu = spent[name]["median"]
+        say(f"{name}: median {figures['median']:.3f} s, best {figures['best']:.3f}, CPU {cpu:.3f}")
+    return {"runs": COLD_RUNS, "csv_rows": 1000, "seconds": found, "cpu_seconds": spent}
 
 
-def _run(command: Sequence[str], folder: str) -> float:
+def _run(command: Sequence[str], folder: str) -> tuple[float, float]:
+    """Wall clock and processor seconds of one process."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.perf_counter()
     subprocess.run(command, cwd=folder, check=True, capture_output=True, stdin=subprocess.DEVNULL)
-    return time.perf_counter() - started
+    seconds = time.perf_counter() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def trivial(servers: Servers, say: Callable[[str], None]) -> dict[str, Any]:
@@ -129,33 +146,32 @@ def trivial(servers: Servers, say: Callable[[str], None]) -> dict[str, Any]:
     return found
 
 
-def _timed(
-    query: Callable[[int], Any], step: int, relay: Relay
-) -> Callable[[], tuple[float, float, int]]:
+def _timed(query: Callable[[int], Any], step: int, relay: Relay) -> Callable[[], _Warm]:
     number = 1000
 
-    def run() -> tuple[float, float, int]:
+    def run() -> _Warm:
         nonlocal number
         number += step
         relay.take()
-        started = time.monotonic()
+        used, started = time.process_time(), time.monotonic()
         query(number)
-        ended = time.monotonic()
+        ended, spent = time.monotonic(), time.process_time() - used
         waits = [wait for wait in relay.take() if wait[1] < ended]
-        return ended - started, waited(waits, started, ended), len(waits)
+        return _Warm(ended - started, waited(waits, started, ended), spent, len(waits))
 
     return run
 
 
-def _warm_figures(runs: dict[str, list[tuple[float, float, int]]]) -> dict[str, Any]:
+def _warm_figures(runs: dict[str, list[_Warm]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for who in ("dovetail", "duckdb"):
-        relayed = runs[f"{who} relayed"]
+        direct, relayed = runs[f"{who} direct"], runs[f"{who} relayed"]
         found[who] = {
-            "direct": summary([total * 1e3 for total, _, _ in runs[f"{who} direct"]]),
-            "relayed": summary([total * 1e3 for total, _, _ in relayed]),
-            "waited": summary([wait * 1e3 for _, wait, _ in relayed]),
-            "own": summary([(total - wait) * 1e3 for total, wait, _ in relayed]),
-            "round_trips": summary([trips for _, _, trips in relayed]),
+            "direct": summary([run.total * 1e3 for run in direct]),
+            "relayed": summary([run.total * 1e3 for run in relayed]),
+            "waited": summary([run.waited * 1e3 for run in relayed]),
+            "own": summary([(run.total - run.waited) * 1e3 for run in relayed]),
+            "cpu": summary([run.cpu * 1e3 for run in direct]),
+            "round_trips": summary([run.round_trips for run in relayed]),
         }
     return found

@@ -130,9 +130,13 @@ def _fixed(figures: dict[str, Any]) -> str:
         f"Whole processes from start to end, {cold['runs']} alternating runs each, on a CSV file "
         f"of {cold['csv_rows']:,} rows. Bytecode and file cache are warm; the process is cold.\n",
         _table(
-            ("command", "median s", "best s", "worst s"),
+            ("command", "median s", "best s", "worst s", "CPU s, median"),
             [
-                (f"`{name}`", *(f"{of[key]:.3f}" for key in ("median", "best", "worst")))
+                (
+                    f"`{name}`",
+                    *(f"{of[key]:.3f}" for key in ("median", "best", "worst")),
+                    f"{cold['cpu_seconds'][name]['median']:.3f}",
+                )
                 for name, of in cold["seconds"].items()
             ],
         ),
@@ -140,17 +144,17 @@ def _fixed(figures: dict[str, Any]) -> str:
         f"Ten rows of PostgreSQL joined with thirty of MariaDB, {trivial['runs']} alternating runs,"
         " milliseconds. *Own* is when no source was being waited for, seen by a relay between"
         " client and servers, whose own hops count as *own*; *direct* is the whole query without"
-        " that relay.\n",
+        " that relay, *CPU* the client's processor time in it.\n",
     ]
     rows = []
     for text, of_text in trivial["texts"].items():
         for name, of in of_text.items():
             medians = [f"{of[k]['median']:.1f}" for k in ("own", "waited", "relayed", "direct")]
-            best = f"{of['own']['best']:.1f}"
+            best, cpu = f"{of['own']['best']:.1f}", f"{of['cpu']['median']:.1f}"
             trips = f"{of['round_trips']['median']:.0f}"
             shown = {"repeated": "the same text again", "new": "another literal each time"}[text]
-            rows.append((NAMES[name], shown, medians[0], best, *medians[1:], trips))
-    head = ("", "text", "own", "own, best", "waited", "total, relayed", "total, direct",
+            rows.append((NAMES[name], shown, medians[0], best, cpu, *medians[1:], trips))
+    head = ("", "text", "own", "own, best", "CPU", "waited", "total, relayed", "total, direct",
             "round trips")  # fmt: skip
     parts.append(_table(head, rows))
     return "\n".join(parts)
