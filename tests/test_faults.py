@@ -90,6 +90,18 @@ def test_connection_ended_in_mid_stream(place: Place) -> None:
         assert "shop" in outcome.text
 
 
+def test_all_connections_ended_in_mid_stream(place: Place) -> None:
+    """Two fragments, two connections. (DuckDB once aborted the process here, in a destructor.)"""
+    with left_clean(place) as session:
+        result = session.sql(f"{ENDLESS} UNION ALL {ENDLESS}", rules=False)
+        batches = result.batches()
+        next(batches)
+        assert len(result.profile.fragments) == 2
+        for number, *_ in place.connections():
+            place.end(number, whole=True)
+        failing(lambda: [None for _ in batches], SourceUnavailableError, 5)
+
+
 def test_connection_ended_before_the_first_row(place: Place) -> None:
     with left_clean(place) as session:
         reading = InThread(lambda: session.sql(SLOW))

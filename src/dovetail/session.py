@@ -153,7 +153,9 @@ class Session:
 
         ``limit`` cuts the result after so many rows and is put on the plan, so fewer rows leave
         the sources. ``timeout`` in seconds overrides the configured one. ``rules`` False runs
-        without any pushdown; names of rules leave those out. ``on_progress`` is called with the profile, from any thread.
+        without any pushdown; names of rules leave those out. ``on_progress`` is called with the
+        profile, from any thread, ten times a second at most and once at the end; what it raises
+        ends the query and comes out of the result.
 
         Raises:
             DovetailError: see :mod:`dovetail.errors`.
