@@ -34,12 +34,13 @@ def check(
     """Run ``sql`` three ways and compare columns, types and rows.
 
     ``ordered`` compares the order of rows as well. ``widths`` False takes INTEGER and BIGINT for
-    the same type: a SQLite column of either declared type is a BIGINT. DOUBLE values may differ by a relative 1e-9.
+    the same type: a SQLite column of either declared type is a BIGINT. DOUBLE values may differ by
+    a relative 1e-9.
     """
     with local.cursor() as cursor:
         cursor.execute("SET TimeZone='UTC'")
-        plain = cursor.execute(local_sql or sql, params) if params else cursor.execute(
-            local_sql or sql
+        plain = (
+            cursor.execute(local_sql or sql, params) if params else cursor.execute(local_sql or sql)
         )
         expected = plain.fetchall()
         types = [str(column[1]) for column in plain.description]

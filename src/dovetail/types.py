@@ -123,7 +123,7 @@ def parse_type(text: str) -> Type:
     their field names are case-preserving.
     """
     stripped = text.strip()
-    if stripped.endswith("]") or "(" in stripped and not stripped.upper().startswith("DEC"):
+    if stripped.endswith("]") or ("(" in stripped and not stripped.upper().startswith("DEC")):
         return Type(stripped)
     upper = re.sub(r"\s+", " ", stripped.upper())
     upper = _ALIASES.get(upper, upper)

@@ -66,8 +66,8 @@ class FragmentRequest:
     ``query`` is a complete SELECT in the source's dialect (translated by the capability table)
     whose output columns are ``columns``, in that order and by those names, *before* wire encoding.
     ``scan`` is set when the fragment is a bare table scan; ``filtered_scan`` when it is one table
-    with filters on top and nothing else. ``tag`` is unique per query; connectors put it into a leading comment
-    of the SQL so that a running statement can be found and cancelled.
+    with filters on top and nothing else. ``tag`` is unique per query; connectors put it into a
+    leading comment of the SQL so that a running statement can be found and cancelled.
     """
 
     query: exp.Query

@@ -117,7 +117,9 @@ class _Cutter:
             return expression
 
         def visit(node: exp.Expression) -> exp.Expression:
-            return PlanSubquery(plan=self.cut(node.plan)) if isinstance(node, PlanSubquery) else node
+            return (
+                PlanSubquery(plan=self.cut(node.plan)) if isinstance(node, PlanSubquery) else node
+            )
 
         return expression.copy().transform(visit, copy=False)
 
@@ -259,8 +261,9 @@ def check(plan: nodes.Plan, table: Capabilities) -> None:
         exact = operand not in ("text", "char") or table.text_is_exact(column.collation)
         exact = exact and not read_as_null(table, column)
         if operand is None or operand == "double" or not exact or column.name in rounded:
-            raise Untranslatable(f"{table.kind} may group {column.native_type or column.type} "
-                                 "otherwise")
+            raise Untranslatable(
+                f"{table.kind} may group {column.native_type or column.type} otherwise"
+            )
 
     def sortable(expression: exp.Expression) -> None:
         if isinstance(expression, exp.Column):
@@ -304,4 +307,3 @@ def translator(table: Capabilities, fragment: nodes.Plan) -> tuple[_Translate, _
         return expression(node, columns)
 
     return expression, sort_key
-

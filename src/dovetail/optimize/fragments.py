@@ -18,9 +18,7 @@ def request_of(fragment: nodes.Fragment, table: Capabilities, tag: str) -> Fragm
     """The connector's view of a fragment: SQL tree, output columns, and whether it is a scan."""
     translate, sort_key = translator(table, fragment.plan)
     query = SqlBuilder(_scan_leaf, translate, sort_key).query(fragment.plan)
-    columns = tuple(
-        OutputColumn(c.name, c.type, c.native_type, c.label) for c in fragment.columns
-    )
+    columns = tuple(OutputColumn(c.name, c.type, c.native_type, c.label) for c in fragment.columns)
     scan, filtered = _table_scan(fragment.plan)
     return FragmentRequest(
         query,

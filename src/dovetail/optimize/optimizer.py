@@ -60,8 +60,7 @@ def optimize(plan: nodes.Plan, context: Context) -> tuple[nodes.Plan, list[Step]
             continue
         if _signature(changed) != _signature(plan):
             raise InternalError(
-                f"rule {name} changed the columns from {_signature(plan)} "
-                f"to {_signature(changed)}"
+                f"rule {name} changed the columns from {_signature(plan)} to {_signature(changed)}"
             )
         plan = changed
         trace.append(Step(name, plan))

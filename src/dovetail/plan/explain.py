@@ -93,7 +93,9 @@ def _text(expression: exp.Expression, found: list[nodes.Plan]) -> str:
             return exp.Identifier(this=node.this, quoted=False)
         return node
 
-    shown = expression.copy().transform(visit, copy=False) if (
-        has_subquery(expression) or expression.find(exp.Identifier)
-    ) else expression
+    shown = (
+        expression.copy().transform(visit, copy=False)
+        if (has_subquery(expression) or expression.find(exp.Identifier))
+        else expression
+    )
     return shown.sql(dialect="duckdb")

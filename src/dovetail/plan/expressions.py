@@ -185,9 +185,7 @@ def transform_plan(plan: nodes.Plan, function: Callable[[nodes.Plan], nodes.Plan
     return function(map_expressions(rebuilt, in_expression))
 
 
-def substitute(
-    expression: exp.Expression, mapping: Mapping[str, exp.Expression]
-) -> exp.Expression:
+def substitute(expression: exp.Expression, mapping: Mapping[str, exp.Expression]) -> exp.Expression:
     """Replace columns by expressions, also outer references inside nested subqueries."""
     if not (free_columns(expression) & mapping.keys()):
         return expression

@@ -139,11 +139,10 @@ class SqlBuilder:
         block = self._block(plan.input)
         expressions = [item.expression for item in plan.items]
         renames = all(item.is_rename for item in plan.items)
-        if block.distinct is not None and not (
-            renames and {i.expression.name for i in plan.items} == set(block.columns)
-        ):
-            block = self._derive(block, plan.input.columns)
-        elif not renames and not self._foldable(block, expressions):
+        if (
+            block.distinct is not None
+            and not (renames and {i.expression.name for i in plan.items} == set(block.columns))
+        ) or (not renames and not self._foldable(block, expressions)):
             block = self._derive(block, plan.input.columns)
         block.columns = {
             item.column.name: self._expression(item.expression, block, plan.input.columns)
@@ -238,9 +237,7 @@ class SqlBuilder:
     def _materialize_keys(self, block: _Block, plan: nodes.Aggregate) -> _Block:
         columns = dict(block.columns)
         for item in plan.keys:
-            columns[item.column.name] = self._expression(
-                item.expression, block, plan.input.columns
-            )
+            columns[item.column.name] = self._expression(item.expression, block, plan.input.columns)
         block.columns = columns
         return self._derive(block, (*plan.input.columns, *(item.column for item in plan.keys)))
 
@@ -274,9 +271,7 @@ class SqlBuilder:
             value = self._expression(key.expression, block, columns, self._sort_key)
             if _is_literal(value):  # would be read as a position
                 value = exp.Paren(this=exp.Paren(this=value))
-            result.append(
-                exp.Ordered(this=value, desc=key.descending, nulls_first=key.nulls_first)
-            )
+            result.append(exp.Ordered(this=value, desc=key.descending, nulls_first=key.nulls_first))
         return result
 
     def _limit(self, plan: nodes.Limit) -> _Block:
@@ -353,9 +348,7 @@ class SqlBuilder:
         if not plan.rows:
             raise InternalError("VALUES without rows")
         alias = self._alias()
-        rows = [
-            exp.Tuple(expressions=[self._translate(e, {}) for e in row]) for row in plan.rows
-        ]
+        rows = [exp.Tuple(expressions=[self._translate(e, {}) for e in row]) for row in plan.rows]
         table_alias = exp.TableAlias(
             this=_identifier(alias), columns=[_identifier(c.name) for c in plan.outputs]
         )
@@ -432,10 +425,7 @@ class SqlBuilder:
         try:
             plan = node.plan
             in_exists = isinstance(node.parent, exp.Exists)
-            if in_exists:
-                query = self._exists(plan)
-            else:
-                query = self.query(plan)
+            query = self._exists(plan) if in_exists else self.query(plan)
         finally:
             self._scopes.pop()
             self._outer_columns.pop()

@@ -21,12 +21,16 @@ _NUMBERS = ("integer", "decimal")
 _COMPARE = ("=", "<>", "<", "<=", ">", ">=")
 
 
-def _null_safe(left: exp.Expression, right: exp.Expression, *, node: exp.Expression) -> exp.Expression:
+def _null_safe(
+    left: exp.Expression, right: exp.Expression, *, node: exp.Expression
+) -> exp.Expression:
     equal = exp.NullSafeEQ(this=left, expression=right)
     return exp.Not(this=exp.Paren(this=equal)) if isinstance(node, exp.NullSafeNEQ) else equal
 
 
-def _like(value: exp.Expression, pattern: exp.Expression, *, node: exp.Expression) -> exp.Expression:
+def _like(
+    value: exp.Expression, pattern: exp.Expression, *, node: exp.Expression
+) -> exp.Expression:
     return exp.Like(this=value, expression=pattern)
 
 
@@ -38,7 +42,9 @@ def _group(expression: exp.Expression) -> exp.Expression:
     return exp.Paren(this=expression) if isinstance(expression, exp.Binary) else expression
 
 
-def _arithmetic(left: exp.Expression, right: exp.Expression, *, node: exp.Expression) -> exp.Expression:
+def _arithmetic(
+    left: exp.Expression, right: exp.Expression, *, node: exp.Expression
+) -> exp.Expression:
     return type(node)(this=_group(left), expression=_group(right))
 
 
@@ -113,7 +119,7 @@ def _mixes(text: str, collation: str | None) -> bool:
 CAPABILITIES = Capabilities(
     kind="mysql",
     dialect="mysql",
-    nodes=frozenset("Scan Filter Project Join Aggregate Sort Limit".split()),
+    nodes=frozenset(["Scan", "Filter", "Project", "Join", "Aggregate", "Sort", "Limit"]),
     joins=frozenset({"inner", "left", "right", "cross", "semi", "anti"}),
     entries=_entries(),
     aggregates=_aggregates(),

@@ -32,7 +32,9 @@ def _compare_bytewise(
     return type(node)(this=_bytewise(left), expression=right)
 
 
-def _unpadded(left: exp.Expression, right: exp.Expression, *, node: exp.Expression) -> exp.Expression:
+def _unpadded(
+    left: exp.Expression, right: exp.Expression, *, node: exp.Expression
+) -> exp.Expression:
     # char(n) is shown without its padding, so it is compared so; text of bpchar drops the padding.
     return type(node)(this=_bytewise(_cast(left, "text")), expression=right)
 
@@ -43,13 +45,17 @@ def _unpadded_right(
     return type(node)(this=left, expression=_bytewise(_cast(right, "text")))
 
 
-def _like(value: exp.Expression, pattern: exp.Expression, *, node: exp.Expression) -> exp.Expression:
+def _like(
+    value: exp.Expression, pattern: exp.Expression, *, node: exp.Expression
+) -> exp.Expression:
     # LIKE under a non-C collation compares characters, which is what DuckDB does; the collation
     # is named so that a nondeterministic default cannot make it fail.
     return exp.Like(this=_bytewise(value), expression=pattern)
 
 
-def _numeric(left: exp.Expression, right: exp.Expression, *, node: exp.Expression) -> exp.Expression:
+def _numeric(
+    left: exp.Expression, right: exp.Expression, *, node: exp.Expression
+) -> exp.Expression:
     # Integers are widened so that PostgreSQL cannot overflow where DuckDB would not (A3).
     return type(node)(
         this=_cast(_group(left), "numeric"), expression=_cast(_group(right), "numeric")
@@ -185,9 +191,7 @@ def _literal(text: str, type_: str) -> exp.Expression | None:
         return _cast(exp.Literal.string(text), "double precision")
     if type_ == "DATE" and re.fullmatch(r"\d{4}-\d\d-\d\d", text):
         return _cast(exp.Literal.string(text), "date")
-    if type_ == "TIMESTAMP" and re.fullmatch(
-        r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?", text
-    ):
+    if type_ == "TIMESTAMP" and re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?", text):
         return _cast(exp.Literal.string(text), "timestamp")
     if type_ == "TIMESTAMP WITH TIME ZONE" and re.fullmatch(
         r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?\+00", text
@@ -202,14 +206,29 @@ CAPABILITIES = Capabilities(
     kind="postgres",
     dialect="postgres",
     nodes=frozenset(
-        "Scan Filter Project Join Aggregate Distinct SetOperation Sort Limit With WithScan "
-        "grouping_sets filter".split()
+        [
+            "Scan",
+            "Filter",
+            "Project",
+            "Join",
+            "Aggregate",
+            "Distinct",
+            "SetOperation",
+            "Sort",
+            "Limit",
+            "With",
+            "WithScan",
+            "grouping_sets",
+            "filter",
+        ]
     ),
     joins=frozenset({"inner", "left", "right", "cross", "semi", "anti"}),
     entries=_entries(),
     aggregates=_aggregates(),
     order_text=_bytewise,
     # Every deterministic collation compares equal exactly the same bytes.
-    text_is_exact=lambda collation: collation is None or not collation.startswith("nondeterministic"),
+    text_is_exact=lambda collation: (
+        collation is None or not collation.startswith("nondeterministic")
+    ),
     literal=_literal,
 )

@@ -19,7 +19,7 @@ from dovetail.plan.expressions import PlanSubquery, function_name, is_volatile, 
 from dovetail.types import Type, parse_type
 
 
-class Untranslatable(Exception):  # noqa: N818
+class Untranslatable(Exception):
     """The table does not offer this; the reason is shown by EXPLAIN."""
 
 
@@ -85,12 +85,17 @@ def operand_class(type_: Type, native_type: str | None = None) -> str | None:
     native = (native_type or "").lower()
     match type_.family:
         case "text":
-            if native.startswith(("bpchar", "character(")) or native == "char" or (
-                native.startswith("char(")
-            ):
+            if native.startswith(("bpchar", "character(", "char(")) or native == "char":
                 return "char"
             # Other types that Dovetail shows as text compare by their own rules at the source.
-            known = ("", "text", "varchar", "character varying", "name", "tinytext")
+            known: tuple[str, ...] = (
+                "",
+                "text",
+                "varchar",
+                "character varying",
+                "name",
+                "tinytext",
+            )
             known += ("mediumtext", "longtext")
             return "text" if native.split("(")[0].strip() in known else None
         case "float":
@@ -172,10 +177,9 @@ class _Translator:
                 operand = self.one_class(values, "coalesce")
                 if not all(v.exact for v in values):
                     self.refuse("coalesce over a looser value")
-                made = exp.Coalesce(
-                    this=values[0].expression, expressions=[v.expression for v in values[1:]]
-                )
-                return Value(made, operand, all(v.exact for v in values))
+                rest = [v.expression for v in values[1:]]
+                merged = exp.Coalesce(this=values[0].expression, expressions=rest)
+                return Value(merged, operand, all(v.exact for v in values))
             case exp.Like():
                 return self.like(node)
             case _ if type(node) in _COMPARISONS:
@@ -379,7 +383,7 @@ class _Translator:
 
     # -- functions ------------------------------------------------------------------------------
 
-    def function(self, node: exp.Func) -> Value:
+    def function(self, node: exp.Expression) -> Value:
         name = function_name(node)
         if is_volatile(node):
             self.refuse(f"the volatile function {name}")
@@ -401,9 +405,7 @@ class _Translator:
         distinct = isinstance(call.this, exp.Distinct)
         arguments = call.this.expressions if distinct else list(call.iter_expressions())
         name = str(function_name(call))
-        if isinstance(call, exp.Count) and (
-            not arguments or isinstance(arguments[0], exp.Star)
-        ):
+        if isinstance(call, exp.Count) and (not arguments or isinstance(arguments[0], exp.Star)):
             made: exp.Expression = exp.Count(this=exp.Star(), big_int=True)
             return Value(self.filtered(made, condition), "integer")
         if len(arguments) != 1:
@@ -425,9 +427,7 @@ class _Translator:
             made = self.filtered(type(call)(this=inner), condition)
         return Value(made, entry.result, comparable=not entry.output_only)
 
-    def filtered(
-        self, call: exp.Expression, condition: exp.Expression | None
-    ) -> exp.Expression:
+    def filtered(self, call: exp.Expression, condition: exp.Expression | None) -> exp.Expression:
         if condition is None:
             return call
         if "filter" not in self.table.nodes:
@@ -470,9 +470,7 @@ class _Translator:
         if entry.rewrite is not None:
             return entry.rewrite(*parts, node=node)
         if isinstance(node, exp.Binary):
-            wrapped = [
-                exp.Paren(this=p) if isinstance(p, exp.Binary) else p.copy() for p in parts
-            ]
+            wrapped = [exp.Paren(this=p) if isinstance(p, exp.Binary) else p.copy() for p in parts]
             return type(node)(this=wrapped[0], expression=wrapped[1])
         self.refuse(type(node).__name__.lower())
 

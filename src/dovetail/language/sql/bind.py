@@ -170,7 +170,9 @@ class Binder:
             for (a, _), name, type_ in zip(pairs, left.names, types, strict=True)
         )
         kind: nodes.SetKind = {  # type: ignore[assignment]
-            exp.Union: "union", exp.Intersect: "intersect", exp.Except: "except"
+            exp.Union: "union",
+            exp.Intersect: "intersect",
+            exp.Except: "except",
         }[type(tree)]
         plan = nodes.SetOperation(
             kind,
@@ -186,8 +188,9 @@ class Binder:
             return left
         if left.family == "null" or right.family == "null":
             return right if left.family == "null" else left
-        if left.is_numeric and right.is_numeric or {left.family, right.family} <= {
-            "date", "timestamp"
+        if (left.is_numeric and right.is_numeric) or {left.family, right.family} <= {
+            "date",
+            "timestamp",
         }:
             sql = "CASE WHEN true THEN a ELSE b END"
             return self._reference.types([sql], {"a": left.text, "b": right.text})[0]
@@ -223,9 +226,7 @@ class Binder:
         if isinstance(term, exp.Literal) and not term.is_string:
             index = int(term.this) - 1
         elif isinstance(term, exp.Column) and not term.args.get("table"):
-            matches = [
-                i for i, n in enumerate(bound.names) if n and n.lower() == term.name.lower()
-            ]
+            matches = [i for i, n in enumerate(bound.names) if n and n.lower() == term.name.lower()]
             index = matches[0] if len(matches) == 1 else None
         if index is None or not 0 <= index < len(bound.names):
             raise NotModelled("ORDER BY an expression over a set operation")
@@ -305,18 +306,14 @@ class Binder:
             plan = self._join(plan, join, scope, definitions)
         return plan
 
-    def _table(
-        self, table: exp.Table, definitions: _Definitions
-    ) -> tuple[nodes.Plan, Relation]:
+    def _table(self, table: exp.Table, definitions: _Definitions) -> tuple[nodes.Plan, Relation]:
         parts = tuple(part.name for part in table.parts)
         given = _alias_columns(table)
         definition = definitions.get(parts[0].lower()) if len(parts) == 1 else None
         if definition is not None:
             columns = tuple(self.names.like(c) for _, c in definition.columns)
             names = _column_names(tuple(n for n, _ in definition.columns), given)
-            relation = relation_of(
-                table.alias or parts[0], list(zip(names, columns, strict=True))
-            )
+            relation = relation_of(table.alias or parts[0], list(zip(names, columns, strict=True)))
             return nodes.WithScan(definition.name, columns), relation
         info = self._resolve(parts)
         read = []
@@ -440,17 +437,13 @@ class Binder:
         if kind not in ("semi", "anti"):
             scope.relations.extend(right_scope.relations)
             scope.visible.extend(
-                v
-                for v in right_scope.visible
-                if v.name is None or v.name.lower() not in merged
+                v for v in right_scope.visible if v.name is None or v.name.lower() not in merged
             )
         return nodes.Join(kind, left, right, conjunction(parts))
 
     # -- SELECT ---------------------------------------------------------------------------------
 
-    def _select(
-        self, select: exp.Select, parent: Scope | None, definitions: _Definitions
-    ) -> Bound:
+    def _select(self, select: exp.Select, parent: Scope | None, definitions: _Definitions) -> Bound:
         _only(
             select,
             *("expressions", "from_", "joins", "where", "group", "having", "qualify", "windows"),
@@ -541,9 +534,7 @@ class Binder:
                 by_value[bare] = extra[-1].column
             return column(by_value[bare].name)
 
-        sort = [
-            nodes.SortKey(output_of(k.expression), k.descending, k.nulls_first) for k in sort
-        ]
+        sort = [nodes.SortKey(output_of(k.expression), k.descending, k.nulls_first) for k in sort]
         on = [output_of(e) for e in on]
         distinct = select.args.get("distinct") is not None
         if extra and distinct and not on:
@@ -620,9 +611,7 @@ class Binder:
             term = unparenthesized(ordered.this)
             value: exp.Expression | None = None
             if isinstance(term, exp.Column) and not term.args.get("table"):
-                matches = [
-                    i for i, n in enumerate(names) if n and n.lower() == term.name.lower()
-                ]
+                matches = [i for i, n in enumerate(names) if n and n.lower() == term.name.lower()]
                 if len({items[i] for i in matches}) > 1:
                     raise NotModelled("ORDER BY a name that is selected twice")
                 if matches:
@@ -695,7 +684,8 @@ class Binder:
         def visit(node: exp.Expression) -> exp.Expression:
             match node:
                 case _Resolved():
-                    return node.this.copy()
+                    resolved: exp.Expression = node.this.copy()
+                    return resolved
                 case exp.Column():
                     return self._column(node, scope, definitions, aliases, strict)
                 case exp.Exists():
@@ -705,9 +695,7 @@ class Binder:
                         this=self._expression(node.this, scope, definitions, aliases, strict),
                         query=self._subquery(node.args["query"], scope, definitions),
                     )
-                case exp.Any() | exp.All() if isinstance(
-                    unparenthesized(node.this), exp.Query
-                ):
+                case exp.Any() | exp.All() if isinstance(unparenthesized(node.this), exp.Query):
                     return type(node)(this=self._subquery(node.this, scope, definitions))
                 case exp.Query():
                     return self._subquery(node, scope, definitions)
@@ -716,15 +704,22 @@ class Binder:
                 case exp.Star() if isinstance(node.parent, exp.Count):
                     return node
                 case (
-                    exp.Lambda() | exp.Star() | exp.Columns() | exp.Dot() | exp.Kwarg()
-                    | exp.PropertyEQ() | exp.Unnest() | exp.Explode() | exp.SessionParameter()
+                    exp.Lambda()
+                    | exp.Star()
+                    | exp.Columns()
+                    | exp.Dot()
+                    | exp.Kwarg()
+                    | exp.PropertyEQ()
+                    | exp.Unnest()
+                    | exp.Explode()
+                    | exp.SessionParameter()
                 ):
                     raise NotModelled(type(node).__name__)
                 case _:
                     return node
 
-        copied = tree.copy()
-        return copied.transform(visit, copy=False)
+        bound: exp.Expression = tree.copy().transform(visit, copy=False)
+        return bound
 
     def _column(
         self,
@@ -863,9 +858,7 @@ class _Aliases:
             for tree, alias in zip(self._raw, self._names, strict=True)
             if alias and alias.lower() == wanted and not isinstance(tree, _Resolved)
         ]
-        found = [
-            t for t in found if not (isinstance(t, exp.Column) and t.name.lower() == wanted)
-        ]
+        found = [t for t in found if not (isinstance(t, exp.Column) and t.name.lower() == wanted)]
         if len(found) > 1:
             raise NotModelled(f"alias {name} is given twice")
         return found[0] if found else None
@@ -883,9 +876,7 @@ def _alias_columns(item: exp.Expression) -> list[str]:
     return [c.name for c in alias.columns] if isinstance(alias, exp.TableAlias) else []
 
 
-def _column_names(
-    names: Sequence[str | None], given: Sequence[str]
-) -> list[str | None]:
+def _column_names(names: Sequence[str | None], given: Sequence[str]) -> list[str | None]:
     """Visible names of a derived table: given aliases first, duplicates made distinct."""
     if len(given) > len(names):
         raise NotModelled("more column aliases than columns")
@@ -916,9 +907,7 @@ def _data_type(type_: Type) -> exp.DataType:
     return exp.DataType.build(type_.text, dialect="duckdb", udt=True)
 
 
-def _expand_windows(
-    tree: exp.Expression, windows: Mapping[str, exp.Expression]
-) -> exp.Expression:
+def _expand_windows(tree: exp.Expression, windows: Mapping[str, exp.Expression]) -> exp.Expression:
     if not windows or not any(isinstance(n, exp.Window) for n in tree.walk()):
         return tree
 

@@ -8,7 +8,7 @@ understood the query differently from DuckDB, so it gives up with NotModelled.
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import product
+from itertools import chain, compress, product
 
 from sqlglot import exp
 
@@ -45,9 +45,7 @@ class Grouping:
             if bare not in self._keys:
                 self._keys[bare] = make_item(bare, "key")
             indexes.append(list(self._keys).index(bare))
-        self._sets = (
-            None if sets is None else [sorted({indexes[i] for i in s}) for s in sets]
-        )
+        self._sets = None if sets is None else [sorted({indexes[i] for i in s}) for s in sets]
         self._aggregates: dict[exp.Expression, nodes.Item] = {}
         self._key_columns = {
             bare.name: item.column.name
@@ -75,9 +73,7 @@ class Grouping:
             for key in ("partition_by", "order", "spec"):
                 value = expression.args.get(key)
                 children += value if isinstance(value, list) else [value] if value else []
-            return any(
-                Grouping.has_aggregate(c) for c in children if isinstance(c, exp.Expression)
-            )
+            return any(Grouping.has_aggregate(c) for c in children if isinstance(c, exp.Expression))
         if Grouping.is_aggregate(expression):
             return True
         return any(Grouping.has_aggregate(c) for c in expression.iter_expressions())
@@ -189,17 +185,14 @@ def grouping_elements(
                 plain = False
                 steps = [members(t) for t in tree.expressions]
                 factors.append(
-                    [sum(steps[:size], []) for size in range(len(steps), -1, -1)]
+                    [list(chain.from_iterable(steps[:size])) for size in range(len(steps), -1, -1)]
                 )
             case exp.Cube():
                 plain = False
                 steps = [members(t) for t in tree.expressions]
                 choices = product((True, False), repeat=len(steps))
                 factors.append(
-                    [
-                        sum((s for s, on in zip(steps, choice, strict=True) if on), [])
-                        for choice in choices
-                    ]
+                    [list(chain.from_iterable(compress(steps, choice))) for choice in choices]
                 )
             case exp.GroupingSets():
                 plain = False
@@ -215,4 +208,4 @@ def grouping_elements(
                 factors.append([members(tree)])
     if plain:
         return keys, None
-    return keys, [sum(combination, []) for combination in product(*factors)]
+    return keys, [list(chain.from_iterable(combination)) for combination in product(*factors)]

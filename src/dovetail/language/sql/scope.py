@@ -17,7 +17,7 @@ from dovetail.plan.expressions import column as column_reference
 from dovetail.types import Type
 
 
-class NotModelled(Exception):  # noqa: N818
+class NotModelled(Exception):
     """The binder does not model this; the engine runs the original text instead."""
 
 
@@ -60,9 +60,7 @@ class Scope:
             relation = self.relation(parts[:-1])
             if relation is None:
                 return None
-            found = [
-                v.expression for v in relation.columns if v.name and v.name.lower() == name
-            ]
+            found = [v.expression for v in relation.columns if v.name and v.name.lower() == name]
         if len(found) > 1:
             raise NotModelled(f"{'.'.join(parts)} is ambiguous")
         return found[0] if found else None

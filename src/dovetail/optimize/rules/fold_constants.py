@@ -30,9 +30,22 @@ from dovetail.plan.expressions import (
 from dovetail.types import Type
 
 _PER_QUERY = frozenset(
-    "now current_date current_time current_timestamp today get_current_time get_current_timestamp "
-    "transaction_timestamp current_localtime current_localtimestamp current_schema "
-    "current_user current_database current_catalog".split()
+    [
+        "now",
+        "current_date",
+        "current_time",
+        "current_timestamp",
+        "today",
+        "get_current_time",
+        "get_current_timestamp",
+        "transaction_timestamp",
+        "current_localtime",
+        "current_localtimestamp",
+        "current_schema",
+        "current_user",
+        "current_database",
+        "current_catalog",
+    ]
 )
 _COMPARISONS = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE)
 _CONVERTED = ("date", "timestamp", "timestamptz", "integer", "decimal")
@@ -108,7 +121,12 @@ def _is_constant(node: exp.Expression) -> bool:
     for part in node.walk():
         if isinstance(
             part,
-            exp.Column | PlanSubquery | exp.Placeholder | exp.Parameter | exp.AggFunc | exp.Window
+            exp.Column
+            | PlanSubquery
+            | exp.Placeholder
+            | exp.Parameter
+            | exp.AggFunc
+            | exp.Window
             | exp.Star,
         ):
             return False
@@ -199,9 +217,7 @@ def _replace(
     return result if changed else expression
 
 
-def _midnights(
-    expression: exp.Expression, columns: dict[str, nodes.Column]
-) -> exp.Expression:
+def _midnights(expression: exp.Expression, columns: dict[str, nodes.Column]) -> exp.Expression:
     """A DATE column compared with a timestamp at midnight is compared with that day."""
     changed = False
 

@@ -137,9 +137,7 @@ def _push_join(plan: nodes.Join, parts: Parts) -> nodes.Plan:
         kind = "inner"
     elif kind == "inner" and condition is None:
         kind = "cross"
-    joined = nodes.Join(
-        kind, _push_if(plan.left, left), _push_if(plan.right, right), condition
-    )
+    joined = nodes.Join(kind, _push_if(plan.left, left), _push_if(plan.right, right), condition)
     return _filter(plan if joined == plan else joined, above)
 
 

@@ -14,7 +14,7 @@ from dovetail.interfaces.cli.output import choose_output, write_rows
 from dovetail.interfaces.cli.quantities import shown_size
 from dovetail.interfaces.cli.runtime import Job, Run
 
-_LIBRARIES = ("duckdb", "pyarrow", "sqlglot", "psycopg", "pymysql", "connectorx")
+_LIBRARIES = ("duckdb", "pyarrow", "sqlglot", "psycopg", "pymysql", "numpy")
 _EXTENSIONS = ("sqlite_scanner", "postgres_scanner")
 _LITTLE_SPACE = 1_000_000_000
 
