@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -76,14 +80,16 @@ def main(given: list[str]) -> int:
             print(f"error: {error}", file=sys.stderr)
             return 2
         about = machine.describe(given)
-        say(f"load average before: {about['load_before']}, on {about['machine']['cores']} cores")
+        say(f"load average {machine.load()} on {about['machine']['cores']} cores")
         options.results.mkdir(parents=True, exist_ok=True)
-        with Servers.private() as servers:
+        with Servers.private() as servers, contextlib.ExitStack() as stack:
+            measuring = _Measuring(options, servers, addresses, stack, say)
             for part in options.parts:
-                figures = _measure(part, options, servers, addresses, say)
-                kept = {"about": {**about, "load_after": machine.load()}, **figures}
+                before = machine.load()
+                figures = getattr(measuring, part)()
+                loads = {"load_before": before, "load_after": machine.load()}
                 path = options.results / f"{part}.json"
-                path.write_text(json.dumps(kept, indent=1) + "\n")
+                path.write_text(_text({"about": {**about, **loads}, **figures}))
                 say(f"{part}: {path}")
     options.docs.parent.mkdir(parents=True, exist_ok=True)
     options.docs.write_text(report.page(options.results))
@@ -91,28 +97,52 @@ def main(given: list[str]) -> int:
     return 0
 
 
-def _measure(
-    part: str,
-    options: argparse.Namespace,
-    servers: Servers,
-    addresses: dict[str, Address],
-    say: Callable[[str], None],
-) -> dict[str, Any]:
-    if part == "scan":
+@dataclass
+class _Measuring:
+    """What the parts of one run share."""
+
+    options: argparse.Namespace
+    servers: Servers
+    addresses: dict[str, Address]
+    stack: contextlib.ExitStack
+    say: Callable[[str], None]
+
+    def scan(self) -> dict[str, Any]:
         places = {}
         for kind in KINDS:
-            if kind not in addresses:
-                say(f"loading lineitem, scale {options.scale:g}, into a private {kind} server")
-            places[kind] = addresses.get(kind) or servers.lineitem(kind, options.scale)
-        table = options.table if addresses else "lineitem"
-        figures = scan.measure(places, options.rounds, table, say)
-        figures["given"] = sorted(addresses)
-        return figures
-    if part == "fixed":
-        return {"cold": fixed.cold(say), "trivial": fixed.trivial(servers, say)}
-    with queries.loaded(servers, options.tpch_scale) as federated:
-        measure = {"planning": queries.planning, "tpch": queries.running}[part]
-        return {"scale": options.tpch_scale, **measure(federated, options.rounds, say)}
+            if kind not in self.addresses:
+                scale = f"{self.options.scale:g}"
+                self.say(f"loading lineitem, scale {scale}, into a private {kind} server")
+            places[kind] = self.addresses.get(kind) or self.servers.lineitem(
+                kind, self.options.scale
+            )
+        tables = {kind: self.options.table if kind in self.addresses else "lineitem"
+                  for kind in KINDS}  # fmt: skip
+        figures = scan.measure(places, self.options.rounds, tables, self.say)
+        return {"scale": self.options.scale, "given": sorted(self.addresses), **figures}
+
+    def fixed(self) -> dict[str, Any]:
+        return {"cold": fixed.cold(self.say), "trivial": fixed.trivial(self.servers, self.say)}
+
+    def planning(self) -> dict[str, Any]:
+        figures = queries.planning(self._split, self.options.rounds, self.say)
+        return {"scale": self.options.tpch_scale, **figures}
+
+    def tpch(self) -> dict[str, Any]:
+        figures = queries.running(self._split, self.options.rounds, self.say)
+        return {"scale": self.options.tpch_scale, **figures}
+
+    @cached_property
+    def _split(self) -> Any:
+        scale = self.options.tpch_scale
+        self.say(f"loading TPC-H, scale {scale:g}, over split {queries.SPLIT}")
+        return self.stack.enter_context(queries.loaded(self.servers, scale))
+
+
+def _text(kept: dict[str, Any]) -> str:
+    """JSON with a list of figures per line."""
+    text = json.dumps(kept, indent=1)
+    return re.sub(r"\[[^\[\]{}\"]*\]", lambda found: " ".join(found[0].split()), text) + "\n"
 
 
 if __name__ == "__main__":

@@ -31,7 +31,6 @@ def describe(arguments: list[str]) -> dict[str, Any]:
             "system": f"{platform.system()} {platform.machine()}",
         },
         "versions": {"python": platform.python_version(), **_versions()},
-        "load_before": load(),
     }
 
 

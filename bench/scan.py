@@ -25,15 +25,21 @@ class ContenderError(Exception):
 
 
 def measure(
-    addresses: Mapping[str, Address], rounds: int, table: str, say: Callable[[str], None]
+    addresses: Mapping[str, Address],
+    rounds: int,
+    tables: Mapping[str, str],
+    say: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Scans of ``table`` at every address; ``rounds`` alternating runs per contender."""
+    """Scans of the table of each kind at its address; ``rounds`` alternating runs per contender."""
     found: dict[str, Any] = {"columns": list(SCAN_COLUMNS), "rounds": rounds, "sources": {}}
     for kind, address in addresses.items():
         process = listener(address.port) if address.host == "127.0.0.1" else None
 
         runs = alternate(
-            {name: partial(_scan_watched, name, address, table, process) for name in CONTENDERS},
+            {
+                name: partial(_scan_watched, name, address, tables[kind], process)
+                for name in CONTENDERS
+            },
             rounds,
             partial(_say, say, kind),
         )
