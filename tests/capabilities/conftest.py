@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 import dovetail
-from dovetail.connectors.capabilities import Capabilities, mysql, postgres
+from dovetail.connectors.capabilities import Capabilities, Entry, mysql, postgres
 from dovetail.session import Session
 from tests.capabilities.hostile import MYSQL, POSTGRES, Pair, rows
 from tests.conftest import server_or_fail
@@ -33,6 +33,16 @@ class Place:
     session: Session
     local: duckdb.DuckDBPyConnection
     database: Database
+    # A second collation of one kind: only what touches text can differ.
+    only_text: bool = False
+
+    def entries(self) -> dict[tuple[str, tuple[str, ...]], Entry]:
+        """The entries that this place proves."""
+        return {
+            key: entry
+            for key, entry in self.table.entries.items()
+            if not self.only_text or any("text" in c or "char" in c for c in key[1])
+        }
 
 
 def load(
@@ -87,6 +97,6 @@ def place(request: pytest.FixtureRequest, server_run: Run) -> Iterator[Place]:
     database.analyze()
     table = postgres.CAPABILITIES if kind == "postgres" else mysql.CAPABILITIES
     with dovetail.connect({"sources": {"s": database.source()}}) as session:
-        yield Place(f"s.{name}", pairs, table, session, local, database)
+        yield Place(f"s.{name}", pairs, table, session, local, database, collation == "c")
     local.close()
     database.drop()

@@ -12,7 +12,7 @@ from dovetail.errors import DovetailError
 from tests.capabilities.conftest import Place
 from tests.capabilities.expressions import constants, of_entry
 from tests.capabilities.hostile import Pair
-from tests.three_ways import check
+from tests.three_ways import check, differ
 
 pytestmark = pytest.mark.servers
 
@@ -52,7 +52,7 @@ def test_selected(place: Place) -> None:
     """Entries in SELECT: exact values, NULL and three-valued truth included."""
     of: dict[str, str] = {}
     problems: list[str] = []
-    for (operator, classes), entry in place.table.entries.items():
+    for (operator, classes), entry in place.entries().items():
         made = of_entry(operator, classes, place.pairs)
         if is_exact(place.table, classes, entry):
             of.update(dict.fromkeys(made, f"{operator} ({', '.join(classes)})"))
@@ -72,20 +72,38 @@ def test_selected(place: Place) -> None:
     assert not problems, "\n".join(problems)
 
 
+def agree(place: Place, sql: str, ordered: bool = False) -> None:
+    """With all rules against plain DuckDB; whole scans without rules would only take time."""
+    with place.local.cursor() as cursor:
+        cursor.execute("SET TimeZone = 'UTC'")
+        expected = cursor.execute(sql).fetchall()
+    with place.session.sql(sql) as result:
+        difference = differ(result.rows(), expected, ordered)
+    assert difference is None, f"{sql}: {difference}"
+
+
+def three_ways(place: Place, sql: str) -> None:
+    check(place.session, place.local, sql)
+
+
 def failing(
-    place: Place, of: Mapping[str, str], expressions: Sequence[str], query: Query = selecting
+    place: Place,
+    of: Mapping[str, str],
+    expressions: Sequence[str],
+    query: Query = selecting,
+    compare: Callable[[Place, str], None] = three_ways,
 ) -> list[str]:
     """The expressions of a batch that differ, found by halving."""
     if not expressions:
         return []
     try:
-        check(place.session, place.local, query(place, expressions))
+        compare(place, query(place, expressions))
     except (AssertionError, DovetailError, duckdb.Error) as error:
         if len(expressions) == 1:
             return [f"{of[expressions[0]]}: {expressions[0]}: {str(error)[:300]}"]
         middle = len(expressions) // 2
         parts = (expressions[:middle], expressions[middle:])
-        return [problem for part in parts for problem in failing(place, of, part, query)]
+        return [problem for part in parts for problem in failing(place, of, part, query, compare)]
     return []
 
 
@@ -101,25 +119,37 @@ def filtering(place: Place, expressions: Sequence[str]) -> str:
 def test_filtered(place: Place) -> None:
     """Entries in WHERE, plain and under NOT; looser forms keep the exact filter above."""
     of: dict[str, str] = {}
-    for (operator, classes), entry in place.table.entries.items():
+    for (operator, classes), entry in place.entries().items():
         if entry.result != "boolean":
             continue
         made = list(of_entry(operator, classes, place.pairs))
-        chosen = list(dict.fromkeys([*made[:1], *made[len(made) // 2 :][:1], *made[-1:]]))
         exact = is_exact(place.table, classes, entry)
-        if not exact:
-            chosen = made
-        for expression in chosen:
-            for written in (expression, f"NOT {expression}"):
-                if exact or written == expression:
-                    of[written] = f"{operator} {classes}"
-    down = [e for e in of if "WHERE" in _sent(place, filtering(place, [e]))]
+        # What a text filter lets through depends on each constant, the others are all alike.
+        wanted = 3 if exact else 8 if entry.exact else len(made)
+        if set(classes) == {"double", "decimal"}:
+            wanted = len(made)  # short decimals are few among them
+        for expression in made[:: max(1, len(made) // wanted)]:
+            of[expression] = f"{operator} {classes}"
+        if exact:
+            of[f"NOT {made[0]}"] = f"{operator} {classes}"
+    down = [e for batch in batches(list(of), 24) for e in filtered_there(place, batch)]
     untried = set(of.values()) - {of[e] for e in down}
     assert not untried, f"no filter is pushed for {sorted(untried)}"
     problems: list[str] = []
     for batch in batches(down, 24):
-        problems += failing(place, of, batch, filtering)
+        problems += failing(place, of, batch, filtering, agree)
     assert not problems, "\n".join(problems)
+
+
+def filtered_there(place: Place, expressions: Sequence[str]) -> list[str]:
+    """The expressions that become a WHERE of their source, found by halving."""
+    if _sent(place, filtering(place, expressions)).count(" WHERE ") == len(expressions):
+        return list(expressions)
+    if len(expressions) == 1:
+        return []
+    middle = len(expressions) // 2
+    parts = (expressions[:middle], expressions[middle:])
+    return [e for part in parts for e in filtered_there(place, part)]
 
 
 def _sent(place: Place, sql: str) -> str:
@@ -199,7 +229,7 @@ def test_grouping(place: Place) -> None:
             f"SELECT {pair.b} FROM {place.name} WHERE id < 10",
             f"SELECT count(DISTINCT {pair.a}) AS n FROM {place.name}",
         ):
-            check(place.session, place.local, sql)
+            agree(place, sql)
         grouped = f"SELECT {pair.a}, count(*) AS n FROM {place.name} GROUP BY {pair.a}"
         wanted = pair.operand in GROUPED[place.table.kind]
         assert pushed_whole(place, grouped) == wanted, pair
@@ -208,13 +238,12 @@ def test_grouping(place: Place) -> None:
 def test_order(place: Place) -> None:
     """The first rows in every direction, with NULLs at either end."""
     for pair in place.pairs:
-        for direction in ("ASC", "DESC"):
-            for nulls in ("", "NULLS FIRST", "NULLS LAST"):
-                sql = (
-                    f"SELECT id, {pair.a} FROM {place.name} "
-                    f"ORDER BY {pair.a} {direction} {nulls}, id LIMIT 40 OFFSET 3"
-                )
-                check(place.session, place.local, sql, ordered=True)
+        for direction in ("ASC", "DESC", "ASC NULLS FIRST", "DESC NULLS FIRST"):
+            sql = (
+                f"SELECT id, {pair.a} FROM {place.name} "
+                f"ORDER BY {pair.a} {direction}, id LIMIT 40 OFFSET 3"
+            )
+            agree(place, sql, ordered=True)
     ordered = {p.operand for p in place.pairs if pushed_whole(place, _top(place, p))}
     wanted = {"integer", "decimal", "double"}
     if place.table.kind == "postgres":
@@ -231,17 +260,16 @@ def test_joins(place: Place) -> None:
     for pair in place.pairs:
         one, two = (f"(SELECT * FROM {place.name} WHERE id {r})" for r in ("< 90", ">= 170"))
         on = f"a.{pair.a} = b.{pair.b}"
-        kinds = ["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"]
-        kinds = kinds if pair.name in ("big", "txt", "day") else kinds[1:2]
-        for kind in kinds:
+        thorough = pair.name in ("big", "txt", "day")
+        for kind in ["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"] if thorough else ["JOIN"]:
             sql = f"SELECT a.id AS x, b.id AS y FROM {one} a {kind} {two} b ON {on}"
-            check(place.session, place.local, sql)
-        for kind in ("SEMI JOIN", "ANTI JOIN"):
+            agree(place, sql)
+        for kind in ("SEMI JOIN", "ANTI JOIN") if thorough else ("ANTI JOIN",):
             sql = f"SELECT a.id FROM {place.name} a {kind} {two} b ON {on}"
-            check(place.session, place.local, sql)
-        for test in ("IN", "NOT IN"):
+            agree(place, sql)
+        for test in ("IN", "NOT IN") if thorough else ("NOT IN",):
             sql = (
                 f"SELECT id FROM {place.name} WHERE {pair.a} {test} "
                 f"(SELECT {pair.b} FROM {place.name} WHERE id BETWEEN 1 AND 6)"
             )
-            check(place.session, place.local, sql)
+            agree(place, sql)
