@@ -27,7 +27,7 @@ _HEAD = """# Benchmarks
 
 Dovetail beside DuckDB's own scanners and beside ConnectorX with DuckDB, on the same servers, taking
 turns. Figures are medians; what exactly is measured, and how to repeat it, is in
-[`bench/README.md`](../bench/README.md). All runs are kept in `bench/results/`.
+[`bench/README.md`](../bench/README.md). The figures of every run in them are in `bench/results/`.
 """
 
 
