@@ -198,7 +198,7 @@ def near_names(name: str, pool: Iterable[str], limit: int = 3) -> list[str]:
 
     found = process.extract(
         name.lower(),
-        list(pool),
+        list(dict.fromkeys(pool)),
         scorer=fuzz.ratio,
         processor=str.lower,
         score_cutoff=60,

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
+from dovetail.catalog.catalogs import near_names
 from dovetail.connectors.base import quote
 from dovetail.engines.constants import (
     EXACT_AS_TEXT,
@@ -41,7 +42,6 @@ from dovetail.language.sql.errors import (
     did_you_mean,
     explain_grouping,
     from_duckdb,
-    near_names,
     read_report,
 )
 from dovetail.language.sql.judge import Judged, judge, judge_view

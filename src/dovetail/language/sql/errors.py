@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from dovetail.catalog.catalogs import near_names
 from dovetail.errors import (
     BindError,
     CancelledError,
@@ -36,22 +37,6 @@ _PLACE = re.compile(r"\n+LINE (\d+): ([^\n]*)\n([ ]*)\^", re.S)
 _GROUP = re.compile(r'column "?(.+?)"? must appear in the GROUP BY clause')
 _TABLE_WORD = re.compile(r"^(?:Table|View)", re.I)
 _FUNCTION_WORD = re.compile(r"Function$|^Macro$", re.I)
-
-
-def near_names(name: str, pool: Iterable[str], limit: int = 3) -> list[str]:
-    """The names of ``pool`` that look like ``name``, best first, at most ``limit``."""
-    from rapidfuzz import fuzz, process
-
-    choices = list(dict.fromkeys(pool))
-    found = process.extract(
-        name.lower(),
-        choices,
-        scorer=fuzz.ratio,
-        processor=str.lower,
-        score_cutoff=60,
-        limit=limit,
-    )
-    return [choice for choice, _, _ in found]
 
 
 def did_you_mean(names: Sequence[str]) -> str:

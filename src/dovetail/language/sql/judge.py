@@ -13,6 +13,7 @@ import json
 import re
 from typing import Any, Final
 
+from dovetail.catalog.catalogs import near_names
 from dovetail.errors import (
     DovetailError,
     Location,
@@ -25,7 +26,6 @@ from dovetail.language.sql import judge_functions as lists
 from dovetail.language.sql.errors import (
     char_offset,
     did_you_mean,
-    near_names,
     syntax_error,
 )
 from dovetail.language.sql.judged import FileFunction, Judged, TableRef

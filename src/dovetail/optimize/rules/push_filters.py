@@ -19,6 +19,7 @@ from dovetail.plan.expressions import (
     conjunction,
     conjuncts,
     free_columns,
+    has_subquery,
     is_volatile,
     substitute,
     transform_plan,
@@ -111,7 +112,7 @@ def _push_join(plan: nodes.Join, parts: Parts) -> nodes.Plan:
                 left.append(part)
             elif in_right and not in_left:
                 right.append(part)
-            elif in_left and in_right and not _has_plan(part):
+            elif in_left and in_right and not has_subquery(part):
                 keep.append(part)
             else:
                 above.append(part)
@@ -156,12 +157,6 @@ def _filter(plan: nodes.Plan, parts: Sequence[exp.Expression]) -> nodes.Plan:
 
 def _reads_volatile(part: exp.Expression, mapping: dict[str, exp.Expression]) -> bool:
     return any(is_volatile(mapping[n]) for n in free_columns(part) & mapping.keys())
-
-
-def _has_plan(part: exp.Expression) -> bool:
-    from dovetail.plan.expressions import has_subquery
-
-    return has_subquery(part)
 
 
 def _partition_columns(plan: nodes.Window) -> set[str]:
