@@ -148,6 +148,7 @@ class Session:
         timeout: float | None = None,
         rules: bool | Collection[str] = True,
         on_progress: Progress | None = None,
+        on_start: Callable[[Callable[[], None]], None] | None = None,
     ) -> Result:
         """Run one query and return its rows as a stream.
 
@@ -155,7 +156,8 @@ class Session:
         the sources. ``timeout`` in seconds overrides the configured one. ``rules`` False runs
         without any pushdown; names of rules leave those out. ``on_progress`` is called with the
         profile, from any thread, ten times a second at most and once at the end; what it raises
-        ends the query and comes out of the result.
+        ends the query and comes out of the result. ``on_start`` is given a function that cancels
+        the run, from any thread, before there is a result to cancel.
 
         Raises:
             DovetailError: see :mod:`dovetail.errors`.
@@ -166,7 +168,7 @@ class Session:
             profile = Profile(planning_milliseconds=(time.perf_counter() - started) * 1e3)
             profile.road, profile.fallback_reason = planned.road, planned.reason
             try:
-                return self._run(planned, profile, timeout, on_progress)
+                return self._run(planned, profile, timeout, on_progress, on_start)
             except StaleCatalogError as error:
                 # The source changed since its catalog was read: read it again, once.
                 if attempt == 2:
@@ -240,7 +242,13 @@ class Session:
         profile: Profile,
         timeout: float | None,
         on_progress: Progress | None,
+        on_start: Callable[[Callable[[], None]], None] | None,
     ) -> Result:
+        def started(run: Run) -> None:
+            self._running.add(run)
+            if on_start is not None:
+                on_start(run.cancel)
+
         limits = self.config.limits
         return run_query(
             self._engine,
@@ -253,7 +261,7 @@ class Session:
             ),
             profile,
             on_progress,
-            self._running.add,
+            started,
         )
 
     # -- looking around -------------------------------------------------------------------------
