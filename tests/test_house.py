@@ -21,7 +21,7 @@ HEAVY = {
 ENGINE = {"duckdb", "pyarrow"}
 PLANNING = {"sqlglot"}
 SETTINGS = {"pydantic", "yaml"}
-SCREEN = {"rich", "typer", "click", "tabulate"}
+SCREEN = {"rich", "click", "tabulate"}
 
 
 def loaded(code: str) -> set[str]:

@@ -77,6 +77,11 @@ class Diagnostics:
         """One JSON line for ``--stats``."""
         self._write(json.dumps(values, default=str, ensure_ascii=False))
 
+    def short_help(self, text: str) -> int:
+        """Print the help of a command that lacks what it needs; the exit code of a usage error."""
+        self._write(text)
+        return UsageError.exit_code
+
     def error(self, error: BaseException) -> int:
         """Report ``error`` and return the exit code it stands for."""
         if isinstance(error, KeyboardInterrupt):

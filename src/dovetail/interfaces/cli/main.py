@@ -48,6 +48,8 @@ def main(arguments: Sequence[str]) -> int:
     except BaseException as error:
         if isinstance(error, SystemExit):
             raise
+        if type(error).__name__ == "NoArgsIsHelpError":  # a group without a subcommand
+            return diagnostics.short_help(str(error))
         code = diagnostics.error(_as_usage_error(error))
         if isinstance(error, BrokenPipeError):
             from dovetail.interfaces.cli.output import abandon_stdout
@@ -70,13 +72,14 @@ def _wants_json_errors(given: list[str]) -> bool:
 
 
 def _run(given: list[str], diagnostics: Diagnostics) -> int:
-    from dovetail.interfaces.cli.app import COMMANDS, make_app
+    from dovetail.interfaces.cli.app import make_app
     from dovetail.interfaces.cli.arrange import arrange
     from dovetail.interfaces.cli.runtime import Job
 
     arranged = arrange(given) or ["--help"]
-    app = make_app(arranged[0] if arranged[0] in COMMANDS else None)
-    job: Any = app(arranged, prog_name="dovetail", standalone_mode=False)
+    if arranged[0] in ("--version", "-V"):
+        return _print_version()
+    job: Any = make_app().main(arranged, prog_name="dovetail", standalone_mode=False)
     if not isinstance(job, Job):
         return int(job or 0)  # help was printed, or a short help and exit code 2
     return _work(job, diagnostics)
@@ -124,10 +127,11 @@ def _remove_unfinished() -> None:
 
 
 def _as_usage_error(error: BaseException) -> BaseException:
-    """Typer's complaints about the command line as one of our errors."""
+    """Click's complaints about the command line as one of our errors."""
     if not hasattr(error, "format_message"):
         return error
     import difflib
+    import re
 
     from dovetail.interfaces.cli.diagnostics import usage_error
 
@@ -135,5 +139,5 @@ def _as_usage_error(error: BaseException) -> BaseException:
     wanted = str(getattr(error, "option_name", ""))
     near = difflib.get_close_matches(wanted, getattr(error, "possibilities", None) or (), n=2)
     message = getattr(error, "message", "") if near else error.format_message()
-    message = message.rstrip(".").replace("No such option:", "no flag")
+    message = re.sub(r"^No such option:? '?(-[^ '.]*)'?", r"no flag \1", message.rstrip("."))
     return usage_error(f"{message} (see {command} --help)", near)

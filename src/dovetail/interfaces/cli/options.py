@@ -1,22 +1,21 @@
 """The flags that several commands share, as groups; a flag means the same in every command.
 
-A command asks for a group by a parameter of that type; :func:`with_groups` spreads the group's
-fields out as flags for Typer and gathers them again for the command.
+A command asks for a group by a parameter of that type (see :mod:`dovetail.interfaces.cli.declare`).
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
-from typing import Annotated, Any, get_type_hints
+from dataclasses import dataclass, field, fields
+from typing import Annotated, ClassVar, get_type_hints
 
-from typer import Option
+from dovetail.interfaces.cli.declare import Option
 
 
 @dataclass(frozen=True)
 class ConfigFlags:
     """Which configuration."""
+
+    TITLE: ClassVar = "Sources"
 
     config: Annotated[
         str | None,
@@ -46,6 +45,8 @@ class SourceFlags(ConfigFlags):
 class MessageFlags:
     """What is said on stderr, and how."""
 
+    TITLE: ClassVar = "Messages"
+
     quiet: Annotated[bool, Option("--quiet", "-q", help="Print errors only.")] = False
     errors: Annotated[
         str, Option("--errors", metavar="text|json", help="Errors as text or one JSON object.")
@@ -60,6 +61,8 @@ class MessageFlags:
 @dataclass(frozen=True)
 class OutputFlags:
     """The format of the data, and where it goes."""
+
+    TITLE: ClassVar = "Output"
 
     format: Annotated[
         str | None,
@@ -126,46 +129,5 @@ def value_flags() -> set[str]:
         for item in fields(group):
             base, option = hints[item.name].__origin__, hints[item.name].__metadata__[0]
             if base is not bool:
-                found.update([option.default, *(option.param_decls or ())])
+                found.update(option.names)
     return found
-
-
-def with_groups(command: Callable[..., Any]) -> Callable[..., Any]:
-    """A function for Typer in which each parameter of a group's type became the group's flags."""
-    signature = inspect.signature(command)
-    hints = get_type_hints(command, include_extras=True)
-    groups: dict[str, type] = {}
-    parameters: list[inspect.Parameter] = []  # the command's own flags come first in its help
-    shared: list[inspect.Parameter] = []
-    for name, parameter in signature.parameters.items():
-        group = hints[name]
-        if not is_dataclass(group):
-            parameters.append(parameter.replace(annotation=group, kind=parameter.KEYWORD_ONLY))
-            continue
-        assert isinstance(group, type)
-        groups[name] = group
-        group_hints = get_type_hints(group, include_extras=True)
-        for item in fields(group):
-            default = item.default if item.default is not MISSING else []
-            shared.append(
-                inspect.Parameter(
-                    item.name,
-                    inspect.Parameter.KEYWORD_ONLY,
-                    default=default,
-                    annotation=group_hints[item.name],
-                )
-            )
-
-    parameters += shared
-
-    def spread(**values: Any) -> Any:
-        for name, group in groups.items():
-            values[name] = group(**{item.name: values.pop(item.name) for item in fields(group)})
-        return command(**values)
-
-    spread.__name__ = command.__name__
-    spread.__doc__ = command.__doc__
-    spread.__module__ = command.__module__
-    spread.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    spread.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return spread

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+
+import click
 
 _HEAD = """\
 # Command line
@@ -49,11 +50,9 @@ eyes a list, struct or map is JSON and a blob is `\\x` and hex digits. In JSON a
 
 def markdown() -> str:
     """The whole page."""
-    import typer.main
-
     from dovetail.interfaces.cli.app import make_app
 
-    root: Any = typer.main.get_command(make_app())
+    root = make_app()
     parts = [_HEAD]
     for path, command in _commands(root, "dovetail"):
         # Help depends on the width of the terminal; a page has one width.
@@ -64,9 +63,12 @@ def markdown() -> str:
     return "\n".join(parts)
 
 
-def _commands(command: Any, path: str) -> Iterator[tuple[str, Any]]:
-    members = getattr(command, "commands", {})
-    if not members:
+def _commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
+    if not isinstance(command, click.Group):
         yield path, command
-    for name, member in members.items():
+        return
+    context = click.Context(command, info_name=path)
+    for name in command.list_commands(context):
+        member = command.get_command(context, name)
+        assert member is not None
         yield from _commands(member, f"{path} {name}")

@@ -7,8 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
 
-from typer import Argument, Option
-
+from dovetail.interfaces.cli.declare import Argument, Option
 from dovetail.interfaces.cli.options import MessageFlags, OutputFlags, SourceFlags
 from dovetail.interfaces.cli.output import choose_output, write_rows
 from dovetail.interfaces.cli.runtime import Job, Run
@@ -66,7 +65,7 @@ def tables(
     messages: MessageFlags,
     pattern: Annotated[
         str | None,
-        Argument(metavar="[PATTERN]", help="A glob over source.schema.table.", show_default=False),
+        Argument(metavar="[PATTERN]", help="A glob over source.schema.table."),
     ] = None,
     refresh: Annotated[bool, Option("--refresh", help="Read the catalogs anew.")] = False,
 ) -> Job:

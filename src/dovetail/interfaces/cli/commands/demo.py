@@ -8,9 +8,8 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from typer import Option
-
 from dovetail.errors import UsageError
+from dovetail.interfaces.cli.declare import Option
 from dovetail.interfaces.cli.options import MessageFlags, OutputFlags
 from dovetail.interfaces.cli.output import choose_output, write_batches, write_text
 from dovetail.interfaces.cli.quantities import shown_size, shown_time

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from typing import Annotated
 
-from typer import Argument, Option
-
 from dovetail.errors import UsageError
 from dovetail.interfaces.cli.commands.query import read_sql
+from dovetail.interfaces.cli.declare import Argument, Option
 from dovetail.interfaces.cli.options import MessageFlags, SourceFlags
 from dovetail.interfaces.cli.output import write_text
 from dovetail.interfaces.cli.parameters import check_parameters, parse_parameters
@@ -20,7 +19,7 @@ def explain(
     messages: MessageFlags,
     sql: Annotated[
         str | None,
-        Argument(metavar="[SQL]", help="The query; without it, -f or stdin.", show_default=False),
+        Argument(metavar="[SQL]", help="The query; without it, -f or stdin."),
     ] = None,
     file: Annotated[
         str | None, Option("--file", "-f", metavar="PATH", help="Read the SQL from a file.")

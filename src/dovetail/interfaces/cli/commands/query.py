@@ -9,10 +9,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from typer import Argument, Option
-
 from dovetail.errors import UsageError
 from dovetail.interfaces.cli import sql_text
+from dovetail.interfaces.cli.declare import Argument, Option
 from dovetail.interfaces.cli.options import MessageFlags, OutputFlags, SourceFlags
 from dovetail.interfaces.cli.output import Output, choose_output, write_batches
 from dovetail.interfaces.cli.runtime import Job, Run
@@ -27,7 +26,7 @@ def query(
     messages: MessageFlags,
     sql: Annotated[
         str | None,
-        Argument(metavar="[SQL]", help="The query; without it, -f or stdin.", show_default=False),
+        Argument(metavar="[SQL]", help="The query; without it, -f or stdin."),
     ] = None,
     file: Annotated[
         str | None, Option("--file", "-f", metavar="PATH", help="Read the SQL from a file.")
