@@ -60,13 +60,18 @@ class Run:
         A file that is not found is fine, unless it was named: files can be queried without one.
         """
         from dovetail.config_load import find, load
-        from dovetail.interfaces.cli.adhoc import parse_source
 
         found, _ = find(flags.config)
+        if found is None and flags.profile is None and not extra:
+            from dovetail.config_empty import empty_config
+
+            return empty_config()
         config = load(found if found is not None else {}, profile=flags.profile)
         for warning in config.warnings:
             self.diagnostics.warning(warning)
         if extra:
+            from dovetail.interfaces.cli.adhoc import parse_source
+
             sources = load({"sources": dict(parse_source(item) for item in extra)}).sources
             config = config.model_copy(update={"sources": {**config.sources, **sources}})
         return config
