@@ -78,16 +78,20 @@ class Session:
         allowed_directories: Sequence[str | Path] = (),
         stdin: str | Path | None = None,
         data: Mapping[str, str | Path] | None = None,
+        only_tables: Mapping[str, tuple[str, str | None, str]] | None = None,
+        temporary_directory: str | Path | None = None,
     ) -> None:
         """``allowed_directories`` are where bare ``'path'`` tables may lie (besides the
         configuration's); ``stdin`` is a file with what the table ``stdin`` holds; ``data`` gives
-        further files names.
+        further files names. ``only_tables`` maps names to ``(source, schema, table)`` and makes
+        these all that a query can see: no other table, no file. The session's private folder is
+        made in ``temporary_directory`` (default: the system's).
         """
         from dovetail.connectors.extensions import extension_path
         from dovetail.connectors.registry import open_connector
 
         self.config = config
-        self._temporary = tempfile.mkdtemp(prefix="dovetail-")
+        self._temporary = tempfile.mkdtemp(prefix="dovetail-", dir=temporary_directory)
         self._cleanup = weakref.finalize(self, shutil.rmtree, self._temporary, True)
         atexit.register(self._cleanup)
         options = {"spool_directory": self._temporary}
@@ -115,6 +119,7 @@ class Session:
         )
         self._stdin = None if stdin is None else Path(stdin)
         self._data = {name: Path(path) for name, path in (data or {}).items()}
+        self._only_tables = only_tables
         self._closed = False
 
     @staticmethod
@@ -229,6 +234,7 @@ class Session:
                     directories=self._directories,
                     stdin=self._stdin,
                     data=self._data,
+                    only_tables=self._only_tables,
                     spool_directory=self._temporary,
                 )
             return self._planner

@@ -32,6 +32,7 @@ from dovetail.plan.expressions import has_subquery, node_expressions, transform_
 from dovetail.plan.sql import SqlBuilder
 from dovetail.planning.database_paths import database_paths
 from dovetail.planning.fallback import fallback
+from dovetail.planning.only_tables import OnlyTables
 from dovetail.planning.parameters import checked_parameters, frozen, literal, translated
 from dovetail.planning.planned import Planned, TableKey, new_tag
 from dovetail.types import Type
@@ -52,6 +53,7 @@ class Planner:
         directories: Sequence[Path],
         stdin: Path | None,
         data: Mapping[str, Path],
+        only_tables: Mapping[str, tuple[str, str | None, str]] | None = None,
         spool_directory: str,
     ) -> None:
         self._reference = reference
@@ -60,6 +62,7 @@ class Planner:
         self._lock = threading.Lock()
         self._kept: OrderedDict[_Key, tuple[dict[TableKey, TableInfo], Planned]] = OrderedDict()
         self._local = LocalTables(directories, stdin, data, spool_directory, catalogs.sources)
+        self._only = None if only_tables is None else OnlyTables(only_tables, catalogs)
 
     def close(self) -> None:
         """Give back what local tables hold."""
@@ -90,6 +93,8 @@ class Planner:
         values = checked_parameters(judged, params)
         self._refuse_foreign_calls(judged)
         read: dict[TableKey, TableInfo] = {}
+        if judged.files and self._only is not None:
+            raise self._only.no_file(judged.files[0])
         if judged.files:
             # From here on a call like read_csv('…') is a table with a name of its own.
             names = [f"dovetail_{uuid.uuid4().hex}" for _ in judged.files]
@@ -166,6 +171,10 @@ class Planner:
                 self._kept.popitem(last=False)
 
     def _table(self, ref: TableRef) -> TableInfo:
+        if self._only is not None:
+            table = self._only.find(ref)
+            self._check_view(table, frozenset())
+            return table
         parts = tuple(part for part in ref.key if part)
         local = self._local.find(parts, ref.location, self._catalogs)
         if local is not None:
@@ -212,6 +221,8 @@ class Planner:
         try:
             judged = self._reference.judge(f"SELECT * FROM {stripped}")
         except DovetailError:
+            if self._only is not None:
+                raise
             local = self._local.find((path,), None, self._catalogs)
             if local is not None:
                 return local
