@@ -60,10 +60,12 @@ class DovetailError(Exception):
 
     ``message`` is one sentence; ``location`` the place in the query text; ``suggestions`` what
     would be valid, best first; ``source`` and ``table`` name the place outside the text.
+    ``statement`` is the number of the statement in a script, from 1.
     """
 
     exit_code = 70
     kind = "error"
+    statement: int = 1
 
     def __init__(
         self,

@@ -159,7 +159,7 @@ def _as_data(error: DovetailError) -> dict[str, object]:
         "code": data.pop("code"),
         "kind": data.pop("kind"),
         "message": data.pop("message"),
-        "statement": 1,
+        "statement": error.statement,
         **data,
     }
 
