@@ -12,6 +12,7 @@ from dovetail.interfaces.cli.declare import Command, Group
 # COMMANDS from the name (of the command, or of its subcommand) to the function.
 _MODULES = {
     "query": "query",
+    "shell": "shell",
     "sources": "catalog",
     "tables": "catalog",
     "describe": "catalog",

@@ -97,6 +97,8 @@ def _work(job: Any, diagnostics: Diagnostics) -> int:
     if messages.color not in ("auto", "always", "never"):
         raise UsageError(f'--color takes auto, always or never, not "{messages.color}"')
     diagnostics.quiet, diagnostics.color = messages.quiet, messages.color
+    if job.interactive:
+        return job.work(Run(diagnostics, Interruption())) or 0
     caught: list[BaseException] = []
 
     def work(interruption: Interruption) -> int:

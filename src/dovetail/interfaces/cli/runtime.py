@@ -79,7 +79,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Job:
-    """What a command wants done once its flags are understood. ``work`` may return an exit code."""
+    """What a command wants done once its flags are understood. ``work`` may return an exit code.
+
+    ``interactive`` work has the main thread and the keyboard to itself, Ctrl-C included.
+    """
 
     messages: MessageFlags
     work: Callable[[Run], int | None]
+    interactive: bool = False
