@@ -10,27 +10,36 @@ from dovetail.errors import UsageError
 
 @dataclass(frozen=True)
 class Format:
-    """One output format. ``binary`` formats are refused on a terminal."""
+    """One output format. ``binary`` formats are refused on a terminal.
+
+    ``several`` says whether one file or stream can hold more than one result, ``for_eyes`` whether
+    the layout is meant for people and not for programs.
+    """
 
     name: str
     aliases: tuple[str, ...] = ()
     extensions: tuple[str, ...] = ()
     binary: bool = False
+    several: bool = False
+    for_eyes: bool = False
 
 
 FORMATS = (
-    Format("table", extensions=(".txt",)),
-    Format("markdown", ("md",), (".md",)),
-    Format("vertical", ("line",)),
+    Format("table", extensions=(".txt",), several=True, for_eyes=True),
+    Format("markdown", ("md",), (".md",), several=True, for_eyes=True),
+    Format("vertical", ("line",), several=True, for_eyes=True),
     Format("csv", extensions=(".csv",)),
     Format("tsv", extensions=(".tsv",)),
     Format("json", extensions=(".json",)),
-    Format("jsonl", ("ndjson",), (".jsonl", ".ndjson")),
+    Format("jsonl", ("ndjson",), (".jsonl", ".ndjson"), several=True),
     Format("parquet", extensions=(".parquet",), binary=True),
     # The stream form of Arrow IPC can be read from a pipe; files get the form with a footer.
     Format("arrow", binary=True),
     Format("feather", extensions=(".arrow", ".feather"), binary=True),
-    Format("none"),
+    Format("xlsx", ("excel",), (".xlsx",), binary=True, several=True),
+    Format("html", extensions=(".html",)),
+    Format("insert", ("sql-insert",), (".sql",)),
+    Format("none", several=True),
 )
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}

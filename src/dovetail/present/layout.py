@@ -14,7 +14,8 @@ class Layout:
     """How a result is laid out. What does not apply to a format is ignored by it.
 
     ``null`` is the text for NULL (None: the format's own, ``NULL`` or nothing). ``max_width``
-    cuts cells and ``max_rows`` the result of the layouts meant for eyes; 0 is no limit.
+    cuts cells and ``max_rows`` the result of the layouts meant for eyes; 0 is no limit. ``table``
+    and ``dialect`` are those of INSERT statements.
     """
 
     null: str | None = None
@@ -27,6 +28,8 @@ class Layout:
     color: bool = False
     compression: str = "zstd"
     row_group_rows: int = 122_880
+    table: str = "t"
+    dialect: str = "duckdb"
 
 
 class ByteStream(Protocol):

@@ -249,6 +249,10 @@ class Texts:
         kind = self.kinds[index]
         return kind.id not in (*_NUMBERS, *_QUOTED_AS_THEY_ARE, "boolean", "blob")
 
+    def value(self, index: int) -> str:
+        """SQL for the value itself."""
+        return self._names[index]
+
     def text(self, index: int) -> str:
         """SQL for the text of a value of that column."""
         return text_expression(self._names[index], self.kinds[index])

@@ -14,15 +14,16 @@ from dovetail.present.values import Column, chunks
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_FOR_EYES = ("table", "markdown", "vertical")
+    from dovetail.present.xlsx import Workbook
 
 
 @dataclass(frozen=True)
 class Written:
-    """What was written: rows, and whether ``layout.max_rows`` left some out."""
+    """What was written: rows, whether ``layout.max_rows`` left some out, and what to know of it."""
 
     rows: int
     cut: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def output_columns(columns: Iterable[tuple[str, object]]) -> list[Column]:
@@ -47,26 +48,71 @@ def write(
     ``schema``. ``on_rows`` is told the number of rows after each chunk. Errors of the batches, and
     ``BrokenPipeError`` of the stream, pass through.
     """
-    layout = layout or Layout()
-    limit = layout.max_rows if form.name in _FOR_EYES else 0
-    rows, was_cut = 0, False
-    writer = _writer(form, stream, schema, columns, layout)
-    try:
-        writer.begin()
-        for table in chunks(batches):
-            if limit and rows + table.num_rows > limit:
-                table, was_cut = table.slice(0, limit - rows), True
-            rows += table.num_rows
-            if table.num_rows:
-                writer.chunk(table)
-            if on_rows is not None:
-                on_rows(rows)
-            if was_cut:
-                break
-        writer.end()
-    finally:
-        writer.close()
-    return Written(rows, was_cut)
+    with Document(form, stream, layout) as document:
+        return document.add(batches, schema, columns, on_rows)
+
+
+class Document:
+    """One file or stream of one format, with one result or, where the format allows, several.
+
+    A workbook is written when the block ends well.
+    """
+
+    def __init__(self, form: Format, stream: ByteStream, layout: Layout | None = None) -> None:
+        self._form = form
+        self._stream = stream
+        self._layout = layout or Layout()
+        self._results = 0
+        self._workbook: Workbook | None = None
+        if form.name == "xlsx":
+            from dovetail.present.xlsx import Workbook
+
+            self._workbook = Workbook(stream)
+
+    def add(
+        self,
+        batches: Iterable[pa.RecordBatch],
+        schema: pa.Schema,
+        columns: Sequence[Column],
+        on_rows: Callable[[int], None] | None = None,
+    ) -> Written:
+        """Write one result, see :func:`write`."""
+        if self._results and self._form.for_eyes:
+            self._stream.write(b"\n")
+        self._results += 1
+        limit = self._layout.max_rows if self._form.for_eyes else 0
+        rows, was_cut = 0, False
+        if self._workbook is not None:
+            writer: Writer = self._workbook.sheet(schema, columns, self._layout)
+        else:
+            writer = _writer(self._form, self._stream, schema, columns, self._layout)
+        try:
+            writer.begin()
+            for table in chunks(batches):
+                if limit and rows + table.num_rows > limit:
+                    table, was_cut = table.slice(0, limit - rows), True
+                rows += table.num_rows
+                if table.num_rows:
+                    writer.chunk(table)
+                if on_rows is not None:
+                    on_rows(rows)
+                if was_cut:
+                    break
+            writer.end()
+        finally:
+            writer.close()
+        return Written(rows, was_cut, tuple(getattr(writer, "notes", ())))
+
+    def __enter__(self) -> Document:
+        return self
+
+    def __exit__(self, kind: object, *rest: object) -> None:
+        if self._workbook is not None:
+            try:
+                if kind is None:
+                    self._workbook.finish()
+            finally:
+                self._workbook.close()
 
 
 def _writer(
@@ -94,7 +140,15 @@ def _writer(
         from dovetail.present.columnar import ArrowWriter
 
         return ArrowWriter(stream, schema, columns, layout, file=form.name == "feather")
-    if form.name in _FOR_EYES:
+    if form.name == "html":
+        from dovetail.present.html import HtmlWriter
+
+        return HtmlWriter(stream, schema, columns, layout)
+    if form.name == "insert":
+        from dovetail.present.insert import InsertWriter
+
+        return InsertWriter(stream, schema, columns, layout)
+    if form.for_eyes:
         from dovetail.present import grid
 
         kinds = {
