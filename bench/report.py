@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.tpch import report
+
 NAMES = {
     "dovetail": "Dovetail",
     "duckdb": "DuckDB, its own scanner (`ATTACH`)",
@@ -35,7 +37,7 @@ def page(results: Path) -> str:
     """The whole page; parts that were never measured are left out."""
     kept = {
         part: json.loads(path.read_text())
-        for part in ("scan", "fixed", "planning", "tpch")
+        for part in ("scan", "fixed", "planning")
         if (path := results / f"{part}.json").exists()
     }
     sections = [_HEAD]
@@ -44,14 +46,21 @@ def page(results: Path) -> str:
     notes = results / "notes.md"
     if notes.exists():
         sections.append("## Notes on this run\n\n" + notes.read_text().strip() + "\n")
-    for part, section in (
-        ("scan", _scan), ("fixed", _fixed), ("planning", _planning), ("tpch", _tpch)
-    ):  # fmt: skip
+    for part, section in (("scan", _scan), ("fixed", _fixed), ("planning", _planning)):
         if part in kept:
             sections.append(section(kept[part]))
     if kept:
         sections.append(_about(kept))
+    if (figures := tpch_figures(results)) is not None:
+        sections.append(report.section(figures))
     return "\n".join(sections)
+
+
+def tpch_figures(results: Path) -> dict[str, Any] | None:
+    """What the TPC-H runs have left, if anything."""
+    path = results / "tpch.json"
+    figures: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return figures if figures.get("cells") else None
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -174,35 +183,6 @@ def _planning(figures: dict[str, Any]) -> str:
     return (
         "## Planning\n\nMilliseconds to plan TPC-H's queries over split A with the catalog read, "
         f"{figures['rounds']} sessions.\n\n" + _table(head, rows)
-    )
-
-
-def _tpch(figures: dict[str, Any]) -> str:
-    of_all = figures["queries"]
-    rows, sums = [], {"dovetail": 0.0, "duckdb": 0.0}
-    ratios = []
-    for name, of in of_all.items():
-        ours, theirs = of["dovetail"]["median"], of["duckdb"]["median"]
-        sums["dovetail"] += ours
-        sums["duckdb"] += theirs
-        ratios.append(ours / theirs)
-        wrong = [NAMES[who] for who in of if of[who].get("differs")]
-        note = f"wrong: {', '.join(wrong)}" if wrong else "equal"
-        rows.append((name, f"{ours:.3f}", f"{theirs:.3f}", f"{ours / theirs:.2f}", note))
-    total = f"{sums['dovetail'] / sums['duckdb']:.2f}"
-    rows.append(
-        ("**sum**", f"**{sums['dovetail']:.2f}**", f"**{sums['duckdb']:.2f}**", f"**{total}**", "")
-    )
-    rows.append(("geometric mean", "", "", f"{statistics.geometric_mean(ratios):.2f}", ""))
-    places: dict[str, list[str]] = {}
-    for table, place in figures["split"].items():
-        places.setdefault(place, []).append(table)
-    split = "; ".join(f"{place}: {', '.join(tables)}" for place, tables in places.items())
-    head = ("query", "Dovetail s", "DuckDB `ATTACH` s", "Dovetail / DuckDB", "answers")
-    return (
-        f"## TPC-H over split A, scale {figures['scale']:g} (information, no target)\n\n"
-        f"{split}. {figures['rounds']} alternating run(s) per query, plans of repeated texts kept, "
-        "answers compared with DuckDB over local tables.\n\n" + _table(head, rows)
     )
 
 
