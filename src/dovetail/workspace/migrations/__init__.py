@@ -1,0 +1,1 @@
+"""Migrations of the store; :mod:`dovetail.workspace.schema` runs them."""
