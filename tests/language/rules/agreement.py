@@ -1,4 +1,7 @@
-"""When two answers are the same: bags of rows, or lists of rows; doubles within 1e-9."""
+"""Runs a drawn program in both ways; two answers are the same as bags or lists of rows.
+
+Doubles agree within 1e-9, integers exactly.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,42 @@ import math
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
+
+from hypothesis import assume
+from tests.language.rules.generate import Program
+from tests.language.rules.interpreter import Answer, TooLarge, run
+from tests.language.rules.placed import tables_of
+from tests.language.rules.values import Overflow
+
+from dovetail.errors import DovetailError
+from dovetail.session import Session
+
+
+def assert_agreement(session: Session, program: Program, text: str) -> None:
+    """Rows and columns are those of the interpreter, whatever the optimizer does."""
+    try:
+        expected = run("\n".join(program.clauses), program.goal, tables_of(program))
+    except (Overflow, TooLarge):
+        assume(False)
+        raise
+    for rules in (True, False):
+        shown = f"{text}\n?- {program.goal}.\n(optimizer {'on' if rules else 'off'})"
+        try:
+            with session.rules(text, program.goal, rules=rules) as result:
+                columns = [name for name, _ in result.columns]
+                rows = result.rows()
+        except DovetailError as error:
+            raise AssertionError(f"{shown}\nrefused: {error}") from error
+        difference = _difference(columns, rows, expected, program.ordered)
+        assert difference is None, f"{shown}\n{difference}"
+
+
+def _difference(
+    columns: list[str], rows: list[tuple[object, ...]], expected: Answer, ordered: bool
+) -> str | None:
+    if columns != expected.columns:
+        return f"columns {columns}, not {expected.columns}"
+    return disagreement(rows, expected.rows, ordered=ordered)
 
 
 def disagreement(

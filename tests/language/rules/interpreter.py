@@ -51,6 +51,10 @@ from tests.language.rules.values import (
 Row = dict[str, Value]
 
 
+class TooLarge(Exception):
+    """The program takes more steps than nested loops in Python should take."""
+
+
 @dataclass(frozen=True)
 class Table:
     """A source: its columns in order, and one value per column and row."""
@@ -96,6 +100,7 @@ class Interpreter:
     _relations: dict[Key, list[tuple[Value, ...]]] = field(default_factory=dict)
     # Solutions of goals that see nothing of the rows around them.
     _closed: dict[int, list[Row]] = field(default_factory=dict)
+    _steps: int = 0
 
     def __post_init__(self) -> None:
         self._clauses: dict[Key, list[Clause]] = {}
@@ -180,6 +185,9 @@ class Interpreter:
         return next(self.solve(goal, row), None) is not None
 
     def _solve_one(self, goal: Term, row: Row) -> Iterator[Row]:
+        self._steps += 1
+        if self._steps > 500_000:
+            raise TooLarge
         name, args = goal.name, goal.args
         if name == ",":
             yield from self.solve(goal, row)
