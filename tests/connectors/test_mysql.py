@@ -22,6 +22,7 @@ from dovetail.connectors import mysql_snapshot
 from dovetail.connectors.base import FragmentRequest, OutputColumn
 from dovetail.connectors.mysql import MySQLConnector
 from dovetail.connectors.mysql_sql import render_fragment, safe_literals
+from dovetail.connectors.rendered import comment
 from dovetail.errors import (
     AuthenticationError,
     CancelledError,
@@ -204,8 +205,8 @@ def test_comments_and_hints_never_reach_the_server() -> None:
     )
     parsed.selects[0].comments = ["! DROP TABLE t"]
     request = FragmentRequest(parsed, (OutputColumn("c", BIGINT),), tag="a*/; DROP TABLE t; /*")
-    sql = render_fragment(request, 1 << 20)[0]
-    assert sql.startswith("/* dovetail:aDROPTABLEt */ SELECT CONCAT_WS(")
+    sql = comment(request.tag) + render_fragment(request, 1 << 20).body
+    assert sql.startswith("/* aDROPTABLEt */ SELECT CONCAT_WS(")
     assert sql.count("/*") == 1
     assert "DROP TABLE" not in sql
     assert "MAX_EXECUTION_TIME" not in sql
@@ -587,7 +588,7 @@ def test_cancel_ends_a_statement_that_has_no_row_yet(
     request = query(SLOW.format(mariadb_database.name), OutputColumn("c", BIGINT), tag="slow-1")
     thread, results = in_thread(lambda: snapshot.read(request).reader.read_all())
     wait_until(
-        lambda: any("dovetail:slow-1" in (info or "") for *_, info in ours(mariadb_database)),
+        lambda: any("/* slow-1 */" in (info or "") for *_, info in ours(mariadb_database)),
         "the statement never ran",
     )
     snapshot.cancel()

@@ -20,8 +20,9 @@ from dovetail.connectors.base import Connector, Estimate, FragmentRequest, Healt
 from dovetail.connectors.mysql_catalog import read_catalog
 from dovetail.connectors.mysql_connect import Pool, Session
 from dovetail.connectors.mysql_snapshot import MySQLSnapshot
-from dovetail.connectors.mysql_sql import plain_sql, render_fragment
+from dovetail.connectors.mysql_sql import Fragment, plain_sql, render_fragment
 from dovetail.connectors.mysql_types import TYPE_TABLE
+from dovetail.connectors.rendered import Rendered, comment
 from dovetail.errors import AuthenticationError, DovetailError
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class MySQLConnector(Connector):
     def __init__(self, name: str, settings: Any, options: Mapping[str, Any] | None = None) -> None:
         super().__init__(name, settings, options)
         self._pool = Pool(name, settings)
+        self._fragments = Rendered(lambda request: render_fragment(request, _ROW_BYTES))
         self._estimates: dict[str, tuple[float, Estimate | None]] = {}
         self._lock = threading.Lock()
 
@@ -69,14 +71,18 @@ class MySQLConnector(Connector):
         with self._pool.borrowed() as session:
             return read_catalog(session, self.settings)
 
+    def fragment(self, request: FragmentRequest) -> Fragment:
+        """The request as SQL with the fields to read."""
+        return self._fragments.of(request)
+
     def render(self, request: FragmentRequest) -> str:
         """The SQL exactly as the server gets it."""
-        return render_fragment(request, _ROW_BYTES)[0]
+        return comment(request.tag) + self.fragment(request).body
 
     def snapshot(self) -> Snapshot:
         """A view for one query; it connects when it is first used."""
         directory = self.options.get("spool_directory")
-        return MySQLSnapshot(self._pool, _ROW_BYTES, str(directory) if directory else None)
+        return MySQLSnapshot(self, self._pool, str(directory) if directory else None)
 
     def estimate(self, request: FragmentRequest) -> Estimate | None:
         """Rows and cost by EXPLAIN FORMAT=JSON, kept for a minute; None when it cannot tell."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 20
 """Bytes parsed at once: larger ones leave the processor's cache, smaller ones cost more calls."""
+_FIRST = 1 << 16  # the buffer at first: most fragments are small, and memory costs time
 
 _END = b"\xfe\xfe\xfd"
 _FIELD, _NULL = b"\xff", b"\xfc"
@@ -125,7 +126,7 @@ class RowReader:
         self._failed = failed
         self._names = [f"c{number}" for number in range(len(self.fields))]
         self._careful: set[int] = set()
-        self._buffer = bytearray(2 * CHUNK)
+        self._buffer = bytearray(_FIRST)
         self._filled = 0
         self._searched = 0
         self._complete = 0
@@ -162,7 +163,7 @@ class RowReader:
             # Where wide rows may come, their bytes can look like a row's end: do not wait there.
             if complete and (self.extra or self._filled >= CHUNK):
                 return complete
-            if len(self._buffer) - self._filled < CHUNK // 2:
+            if len(self._buffer) - self._filled < len(self._buffer) // 4:
                 self._buffer.extend(bytes(len(self._buffer)))
             self._more()
 

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from dovetail.connectors.base import FragmentRequest, NativeRelation, Snapshot, Stream
 from dovetail.connectors.mysql_connect import Pool, Session, map_error
-from dovetail.connectors.mysql_rows import Field, RowReader, error_packet
-from dovetail.connectors.mysql_sql import render_fragment
+from dovetail.connectors.mysql_rows import RowReader, error_packet
+from dovetail.connectors.mysql_sql import Fragment
 from dovetail.errors import (
     CancelledError,
     SourceError,
@@ -30,6 +30,8 @@ from dovetail.errors import (
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from dovetail.connectors.mysql import MySQLConnector
 
 _ATTEMPTS = 6
 _START = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
@@ -41,9 +43,9 @@ _MARKER_SQL = f"SHOW GLOBAL STATUS WHERE Variable_name IN {_MARKERS}"
 class MySQLSnapshot(Snapshot):
     """See the module. Sessions stay in their transaction until :meth:`close`."""
 
-    def __init__(self, pool: Pool, limit: int, spool_directory: str | None) -> None:
+    def __init__(self, connector: MySQLConnector, pool: Pool, spool_directory: str | None) -> None:
+        self._connector = connector
         self._pool = pool
-        self._limit = limit
         self._spool_directory = spool_directory
         self._opening = threading.Lock()  # held while connections open or a stream is spooled
         self._state = threading.Condition()  # held for moments only
@@ -72,16 +74,16 @@ class MySQLSnapshot(Snapshot):
         """Start a fragment. Raises what the source says before the first row."""
         import pyarrow as pa
 
-        sql, fields, extra = render_fragment(request, self._limit)
+        fragment = self._connector.fragment(request)
         table = request.scan.table.qualified_name if request.scan else None
         session = self._session()
         # Outside the lock: a grouping fragment may compute for long before its first row.
         try:
-            session.send(sql)
+            session.send(self._connector.render(request))
             if self._cancelled or self._closed:
                 self._kill([session])
             session.columns()
-            stream = _RunningStream(self, session, fields, extra, table, _expected(request))
+            stream = _RunningStream(self, session, fragment, table, _expected(request))
         except BaseException as error:
             self._started(None)
             if self._cancelled or self._closed:
@@ -92,7 +94,7 @@ class MySQLSnapshot(Snapshot):
         self._started(stream)
         return Stream(
             pa.RecordBatchReader.from_batches(stream.schema, stream.batches()),
-            tuple(field.road.decode for field in fields),
+            tuple(field.road.decode for field in fragment.fields),
         )
 
     # --- connections ------------------------------------------------------------------------
@@ -266,8 +268,7 @@ class _RunningStream:
         self,
         snapshot: MySQLSnapshot,
         session: Session,
-        fields: tuple[Field, ...],
-        extra: int,
+        fragment: Fragment,
         table: str | None,
         expected: float,
     ) -> None:
@@ -280,8 +281,8 @@ class _RunningStream:
         self._spool: _Spool | None = None
         session.begin_rows()
         self.reader = RowReader(
-            fields,
-            extra,
+            fragment.fields,
+            fragment.extra,
             snapshot._pool.name,
             session.receive,
             self._failed,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlglot import exp
@@ -14,11 +15,19 @@ from dovetail.connectors.mysql_types import road
 from dovetail.errors import DataError, InternalError
 
 _PLAIN = re.compile(r"[^\x00-\x1f\x7f\\]*")
-_TAG = re.compile(r"[^A-Za-z0-9_.:-]")
 
 
-def render_fragment(request: FragmentRequest, limit: int) -> tuple[str, tuple[Field, ...], int]:
-    """The SQL of a fragment, its fields, and how many extra values may follow each row.
+@dataclass(frozen=True)
+class Fragment:
+    """The SQL to send (without the tag), its fields, and how many values may follow each row."""
+
+    body: str
+    fields: tuple[Field, ...]
+    extra: int
+
+
+def render_fragment(request: FragmentRequest, limit: int) -> Fragment:
+    """Encode the request's rows and write its SQL in MySQL's dialect.
 
     The select list becomes one value per row. Where that would change what the rest of the query
     means (grouping, DISTINCT, set operations), the fragment becomes a derived table instead.
@@ -30,14 +39,13 @@ def render_fragment(request: FragmentRequest, limit: int) -> tuple[str, tuple[Fi
     if not fields:
         raise InternalError("a MySQL fragment without columns")
     query = safe_literals(request.query)
-    comment = f"/* dovetail:{_TAG.sub('', request.tag)} */ "
     if _is_plain(query, len(fields)):
         outputs = {item.alias_or_name: item.unalias() for item in query.selects}
         _resolve_order(query, outputs)
         expressions = [_text(item.unalias()) for item in query.selects]
         row, extra = row_sql(fields, expressions, limit)
         query.set("expressions", [exp.Var(this=row)])
-        return comment + _text(query), fields, extra
+        return Fragment(_text(query), fields, extra)
     names = [f"q.{_quoted(name)}" for name in query.named_selects]
     if len(names) != len(fields):
         raise InternalError(
@@ -45,7 +53,7 @@ def render_fragment(request: FragmentRequest, limit: int) -> tuple[str, tuple[Fi
         )
     row, extra = row_sql(fields, names, limit)
     order = _outer_order(query)
-    return f"{comment}SELECT {row} FROM ({_text(query)}) AS q{order}", fields, extra
+    return Fragment(f"SELECT {row} FROM ({_text(query)}) AS q{order}", fields, extra)
 
 
 def _never_null(request: FragmentRequest) -> frozenset[str]:

@@ -38,6 +38,7 @@ from dovetail.connectors.postgres_connect import (
 from dovetail.connectors.postgres_errors import data_error, is_ours, source_error
 from dovetail.connectors.postgres_fragment import Fragment, render
 from dovetail.connectors.postgres_snapshot import READER_ALIAS, PostgresSnapshot, lane_name
+from dovetail.connectors.rendered import Rendered, comment
 from dovetail.errors import AuthenticationError, DovetailError
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class PostgresConnector(Connector):
         super().__init__(name, settings, options)
         self._lock = threading.RLock()
         self._side = KeptConnection(settings, name, "dovetail-side")
+        self._fragments = Rendered(lambda request: render(request, settings, name))
         self._estimates: OrderedDict[str, tuple[float, Estimate]] = OrderedDict()
         self._reader_lock = threading.Lock()
         self._reader: duckdb.DuckDBPyConnection | None = None
@@ -92,11 +94,11 @@ class PostgresConnector(Connector):
 
     def fragment(self, request: FragmentRequest) -> Fragment:
         """The request as SQL with its decode."""
-        return render(request, self.settings, self.name)
+        return self._fragments.of(request)
 
     def render(self, request: FragmentRequest) -> str:
         """The SQL as PostgreSQL gets it (inside a COPY, or an EXPLAIN)."""
-        return self.fragment(request).sql
+        return comment(request.tag) + self.fragment(request).body
 
     def estimate(self, request: FragmentRequest) -> Estimate | None:
         """PostgreSQL's own estimate (``EXPLAIN``), kept for five minutes.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from sqlglot import exp
@@ -18,11 +17,10 @@ _NAME_BYTES = 63  # PostgreSQL cuts longer identifiers short, and says so only i
 class Fragment:
     """The SQL to send, the names its columns have there, and a DuckDB expression for each.
 
-    ``body`` is the SQL without the comment that carries the request's tag. ``select[i]`` yields
+    ``body`` is the SQL without the comment that carries a request's tag. ``select[i]`` yields
     output column i with its exact type from the received columns.
     """
 
-    sql: str
     body: str
     names: tuple[str, ...]
     select: tuple[str, ...]
@@ -40,9 +38,6 @@ def render(request: FragmentRequest, settings: PostgresSettings, source: str) ->
     query: exp.Query = request.query.copy()
     if not all(w.encode is None for w in wires) or not fit:
         query = _encode_in_place(query, wires, names) or _encode_around(query, wires, names)
-    body = query.sql(dialect="postgres")
-    tag = re.sub(r"[^A-Za-z0-9_.:-]", "", request.tag)
-    sql = f"/* {tag} */ {body}" if tag else body
     select = []
     for column, way, name in zip(columns, wires, names, strict=True):
         received = quote(name)
@@ -51,7 +46,7 @@ def render(request: FragmentRequest, settings: PostgresSettings, source: str) ->
         elif column.type.family not in ("null", "other"):
             received = f"CAST({received} AS {column.type})"
         select.append(f"{received} AS {quote(column.name)}")
-    return Fragment(sql, body, tuple(names), tuple(select))
+    return Fragment(query.sql(dialect="postgres"), tuple(names), tuple(select))
 
 
 def _encode_in_place(query: exp.Query, wires: list[Wire], names: list[str]) -> exp.Query | None:

@@ -74,8 +74,8 @@ class PostgresSnapshot(Snapshot):
         self._connector = connector
         self._lock = threading.RLock()  # of the lanes and the exported snapshot; held on the wire
         self._open = threading.Lock()  # of what is open; never held on the wire
-        self._fragments: dict[int, tuple[FragmentRequest, Fragment]] = {}
         self._scans = [0] * connector.lanes  # per lane, how many scans the query has there
+        self._requests: list[FragmentRequest] = []  # kept, so that their ids stay their own
         self._assigned: dict[int, list[int]] = {}  # id of a request → its lanes, by plan_native
         self._begun: set[int] | None = None  # the lanes whose transactions are open
         self._streams_expected = False
@@ -89,8 +89,7 @@ class PostgresSnapshot(Snapshot):
 
     def plan_native(self, requests: list[FragmentRequest]) -> None:
         """Spread the query's fragments over the lanes, largest first. Optional; before `native`."""
-        for request in requests:
-            self._fragment(request)  # keeps the request, so that its id stays its own
+        self._requests += requests
         fragments = [(self._rows(request), request) for request in requests]
         large = [(rows, r) for rows, r in fragments if rows is None or rows > _SMALL_ROWS]
         large.sort(key=lambda pair: -(pair[0] if pair[0] is not None else float("inf")))
@@ -115,28 +114,21 @@ class PostgresSnapshot(Snapshot):
 
     def native(self, request: FragmentRequest, alias: str) -> NativeRelation | None:
         """``postgres_query`` on one lane, or page ranges of a large table on several."""
-        fragment = self._fragment(request)
+        fragment, whole = self._connector.fragment(request), self._connector.render(request)
         lanes = self._lanes_for(request)
         parts = []
         for number, lane in enumerate(lanes):
-            sql = fragment.sql
+            sql = whole
             if len(lanes) > 1:
                 sql += _page_range(number, len(lanes), _pages(request))
             parts.append(_relation(fragment, _alias(lane, self._connector.name, alias), sql))
-        return NativeRelation(f"({' UNION ALL '.join(parts)})", fragment.sql)
-
-    def _fragment(self, request: FragmentRequest) -> Fragment:
-        """The rendered request; kept, since rendering is most of our own time in a small query."""
-        kept = self._fragments.get(id(request))
-        if kept is None:
-            kept = self._fragments[id(request)] = (request, self._connector.fragment(request))
-        return kept[1]
+        return NativeRelation(f"({' UNION ALL '.join(parts)})", whole)
 
     def _rows(self, request: FragmentRequest) -> float | None:
         scan = request.scan or request.filtered_scan
         if scan is not None:
             return scan.table.row_estimate
-        estimate = self._connector.kept_estimate(self._fragment(request).body)
+        estimate = self._connector.kept_estimate(self._connector.fragment(request).body)
         return estimate.rows if estimate is not None else None
 
     def _splittable(self, request: FragmentRequest) -> bool:
@@ -191,7 +183,8 @@ class PostgresSnapshot(Snapshot):
         """Read a fragment as Arrow over a connection of its own, under the shared snapshot."""
         import pyarrow as pa
 
-        fragment = self._fragment(request)
+        fragment = self._connector.fragment(request)
+        query = _arrow_query(fragment, request, self._connector.render(request))
         with self._lock:
             if self._ended:
                 raise CancelledError("the snapshot was closed before the fragment was read")
@@ -199,7 +192,7 @@ class PostgresSnapshot(Snapshot):
                 raise InternalError("a stream fragment was not announced with prepare()")
         try:
             cursor = self._open_cursor()
-            received = cursor.execute(_arrow_query(fragment, request)).to_arrow_reader(_BATCH_ROWS)
+            received = cursor.execute(query).to_arrow_reader(_BATCH_ROWS)
         except Exception as error:
             raise self._connector.raised(error) from None
         reader = _Reader(received)
@@ -331,12 +324,12 @@ def _relation(fragment: Fragment, alias: str, sql: str) -> str:
     return f"SELECT {select} FROM postgres_query({sql_string(alias)}, {sql_string(sql)})"
 
 
-def _arrow_query(fragment: Fragment, request: FragmentRequest) -> str:
+def _arrow_query(fragment: Fragment, request: FragmentRequest, sql: str) -> str:
     """The fragment in the reader instance, with what Arrow cannot carry as text."""
     carried = ", ".join(
         f"{_to_arrow(c.type).format(quote(c.name))} AS {quote(c.name)}" for c in request.columns
     )
-    inner = _relation(fragment, READER_ALIAS, fragment.sql)
+    inner = _relation(fragment, READER_ALIAS, sql)
     return f"SELECT {carried or '*'} FROM ({inner})"
 
 
