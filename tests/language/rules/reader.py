@@ -193,7 +193,7 @@ class _Reader:
     def _prefix(self, level: int) -> tuple[Any, int]:
         kind, text = self._tokens[self._place]
         self._place += 1
-        if kind == "number":
+        if kind in ("number", "tight"):
             return _number(text), 0
         if kind == "text":
             return self._dotted(_unquoted(text)), 0
@@ -209,7 +209,7 @@ class _Reader:
             return Term("\\+", (self.term(900),)), 900
         if text == "-":
             following, number = self._tokens[self._place]
-            if following == "number":
+            if following == "tight":
                 self._place += 1
                 return -_number(number), 0
             return Term("-", (self.term(200),)), 200
@@ -253,9 +253,11 @@ def _tokens(text: str) -> Iterator[tuple[str, str]]:
         found = _TOKEN.match(text, place)
         if found is None:
             raise SyntaxError(f"unreadable: {text[place : place + 20]!r}")
+        # A minus directly before a digit may belong to the number.
+        tight = found.lastgroup == "number" and text[place - 1 : place] == "-"
         place = found.end()
         if found.lastgroup != "skip":
-            yield str(found.lastgroup), found.group()
+            yield "tight" if tight else str(found.lastgroup), found.group()
     yield "eof", ""
 
 
