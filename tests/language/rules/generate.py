@@ -135,6 +135,7 @@ def random_source(name: str, place: str, rng: random.Random, kinds: Sequence[str
 class _Maker:
     choices: Choices
     known: list[Predicate] = field(default_factory=list)
+    sources: tuple[Source, ...] = ()
     clauses: list[str] = field(default_factory=list)
 
     def program(self, places: Sequence[str], given: Sequence[Source]) -> Program:
@@ -143,6 +144,7 @@ class _Maker:
         sources = tuple(self.choices.some(given, 1, count))
         drawn = count - len(sources)
         sources += tuple(self._source(f"t{number}", places) for number in range(drawn))
+        self.sources = sources
         self.known = [Predicate(s.name, tuple(kind for _, kind in s.columns)) for s in sources]
         shapes = (self._joined, self._recursive, self._grouped, self._windowed, self._totalled)
         shapes += (self._sequenced, self._nested, self._joined, self._merged)
@@ -179,8 +181,13 @@ class _Maker:
         """One or two clauses over joins and tests."""
         scope, goals = self._body()
         head = self._head(scope)
-        self._add(name, head, goals)
         kinds = tuple(scope[variable] for variable in head)
+        if self.choices.chance(15):
+            kinds += (self.choices.pick(("int", "text")),)
+            head.append(self.choices.constant(kinds[-1]))
+        self._add(name, head, goals)
+        if any(kind.startswith("list") for kind in kinds):
+            return Predicate(name, kinds)
         if self.choices.chance(30):
             other, more = self._body()
             args = [self._of_kind(other, kind) for kind in kinds]
@@ -268,7 +275,7 @@ class _Maker:
 
     def _constrained(self, name: str, goal: str, visible: Scope) -> Predicate:
         goals = [goal]
-        plain = {v: k for v, k in visible.items() if k in (*VALUES, "real")}
+        plain = _plain(visible)
         if plain:
             goals += [self._test(plain) for _ in range(self.choices.pick((0, 0, 1, 2)))]
         head = self.choices.some(list(visible), 1, 4)
@@ -286,10 +293,18 @@ class _Maker:
         inner, more = self._body(atoms=1, outer=outer)
         local = {v: k for v, k in inner.items() if v not in outer} or inner
         op, kind = choices.pick(self._totals(local))
-        goals.append(f"aggregate_all({op}, ( {', '.join(more)} ), {result})")
-        head = [*self._head(outer), result] if outer else [result]
+        goal = f"( {', '.join(more)} )"
+        results = {result: kind}
+        if choices.chance(30):
+            second, its_kind = choices.pick(self._totals(local))
+            results[choices.variable()] = its_kind
+            shape = f"r({', '.join(results)})"
+            goals.append(f"aggregate_all(r({op}, {second}), {goal}, {shape})")
+        else:
+            goals.append(f"aggregate_all({op}, {goal}, {result})")
+        head = [*(self._head(outer) if outer else []), *results]
         self._add(name, head, choices.shuffled(goals))
-        return Predicate(name, (*(outer[v] for v in head[:-1]), kind))
+        return Predicate(name, tuple({**outer, **results}[v] for v in head))
 
     def _totals(self, scope: Scope) -> list[tuple[str, str]]:
         found = [("count", "int")]
@@ -305,8 +320,10 @@ class _Maker:
         """distinct, order_by, limit, offset in the shapes that have one answer."""
         choices = self.choices
         scope, goals = self._body()
+        if not _plain(scope):
+            return self._joined(name)
         goal = f"( {', '.join(goals)} )"
-        named = list(scope)
+        named = list(_plain(scope))
         keys = ", ".join(self._sort_keys(scope))
         ordered = f"order_by([{keys}], {goal})"
         shape = choices.pick(("distinct", "limit", "offset", "page", "first", "ordered"))
@@ -329,7 +346,7 @@ class _Maker:
         last = self.known[-1]
         variables = [choices.variable() for _ in last.kinds]
         scope = dict(zip(variables, last.kinds, strict=True))
-        plain = {v: k for v, k in scope.items() if k in (*VALUES, "real")}
+        plain = _plain(scope)
         call = f"{last.name}({', '.join(variables)})"
         shape = choices.pick(("plain", "plain", "test", "order", "constant"))
         if not plain or shape == "plain":
@@ -355,8 +372,8 @@ class _Maker:
         for _ in range(atoms or choices.pick((1, 2, 2, 3))):
             goals.append(self._atom(scope, outer or {}))
         seen = {**(outer or {}), **scope}
-        for _ in range(choices.pick((0, 0, 0, 1, 1, 2))):
-            goals.append(self._test(seen))
+        if _plain(seen):
+            goals += [self._test(seen) for _ in range(choices.pick((0, 0, 0, 1, 1, 2)))]
         if choices.chance(40):
             goals.append(self._value(scope))
         return scope, choices.shuffled(goals)
@@ -364,10 +381,14 @@ class _Maker:
     def _atom(self, scope: Scope, outer: Scope, fresh: bool = True) -> str:
         """A call; ``scope`` learns its new variables. At least one argument is a variable."""
         choices = self.choices
-        usable = [p for p in self.known if all(k in (*VALUES, "real") for k in p.kinds)]
-        predicate = choices.pick(usable)
+        predicate = choices.pick(self.known)
         args: list[str] = []
         for place, kind in enumerate(predicate.kinds):
+            if kind.startswith("list"):
+                args.append(choices.variable() if fresh else "_")
+                if fresh:
+                    scope[args[-1]] = kind
+                continue
             shared = [v for v, k in {**outer, **scope}.items() if k == kind]
             must = fresh and not scope and place == len(predicate.kinds) - 1
             roll = choices.number(0, 9) if fresh else choices.pick((5, 5, 9, 8))
@@ -380,11 +401,16 @@ class _Maker:
                 args.append(choices.constant(kind))
             else:
                 args.append("_")
+        source = next((s for s in self.sources if s.name == predicate.name), None)
+        if source is not None and source.place == "json" and choices.chance(50):
+            pairs = [f"{c}-{a}" for (c, _), a in zip(source.columns, args, strict=True)]
+            return f"json_record({source.name}, [{', '.join(choices.shuffled(pairs))}])"
         return f"{predicate.name}({', '.join(args)})"
 
     def _test(self, scope: Scope, depth: int = 0) -> str:
         """A goal that binds nothing."""
         choices = self.choices
+        scope = _plain(scope)
         if depth < 2 and choices.chance(35):
             inner = [self._test(scope, depth + 1) for _ in range(3)]
             shapes = [
@@ -425,7 +451,14 @@ class _Maker:
         """A goal that binds a new variable, which ``scope`` learns."""
         choices = self.choices
         new = choices.variable()
-        variable = choices.pick(list(scope))
+        lists = [(v, k.split()[1]) for v, k in scope.items() if k.startswith("list")]
+        if lists and choices.chance(60):
+            variable, scope[new] = choices.pick(lists)
+            return f"member({new}, {variable})"
+        if not _plain(scope):
+            scope[new] = "int"
+            return f"{new} = 1"
+        variable = choices.pick(list(_plain(scope)))
         kind = scope[variable]
         constant, another = choices.constant(kind), choices.constant(kind)
         given = "num" if kind == "real" else kind
@@ -465,7 +498,7 @@ class _Maker:
         return str(self.choices.pick(found) if found else self.choices.constant(kind))
 
     def _sort_keys(self, scope: Scope) -> list[str]:
-        chosen = self.choices.some(list(scope), 1, 2)
+        chosen = self.choices.some(list(_plain(scope)), 1, 2)
         return [self.choices.pick((f"asc({v})", f"desc({v})")) for v in chosen]
 
     def _add(self, name: str, head: Sequence[str], goals: Sequence[str]) -> None:
@@ -479,19 +512,19 @@ class _Maker:
 
     def _group_over(self, goal: str, scope: Scope, windowed: bool) -> tuple[str, Scope]:
         choices = self.choices
-        plain = [v for v, k in scope.items() if k in (*VALUES, "real")]
-        keys = choices.some([v for v in plain if scope[v] != "real"], 0, 2)
+        plain = _plain(scope)
+        keys = choices.some([v for v, k in plain.items() if k != "real"], 0, 2)
         ops: list[str] = []
         results: Scope = {}
         for number in range(choices.number(1, 3)):
-            options = self._plain_operations({v: scope[v] for v in plain})
-            if windowed and (number == 0 or choices.chance(50)):
-                options = self._window_operations({v: scope[v] for v in plain})
+            options = self._plain_operations(plain)
+            if windowed and plain and (number == 0 or choices.chance(50)):
+                options = self._window_operations(plain)
             op, kind = choices.pick(options)
             result = choices.variable()
             results[result] = kind
             ops.append(_with_result(op, result))
-        visible = dict(scope) if windowed else {key: scope[key] for key in keys}
+        visible = dict(scope) if windowed and plain else {key: scope[key] for key in keys}
         shown = keys[0] if len(keys) == 1 else f"[{', '.join(keys)}]"
         return f"group_by({shown}, {goal}, [{', '.join(ops)}])", {**visible, **results}
 
@@ -552,6 +585,11 @@ class _Maker:
 
 _WHOLE = ("//", "mod", "rem")
 _EDGES = ("lag", "lead", "first_value", "last_value")
+
+
+def _plain(scope: Scope) -> Scope:
+    """The variables that hold no list."""
+    return {v: k for v, k in scope.items() if not k.startswith("list")}
 
 
 def _closed(goal: str) -> str:

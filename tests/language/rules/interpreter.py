@@ -186,7 +186,7 @@ class Interpreter:
 
     def _solve_one(self, goal: Term, row: Row) -> Iterator[Row]:
         self._steps += 1
-        if self._steps > 500_000:
+        if self._steps > 150_000:
             raise TooLarge
         name, args = goal.name, goal.args
         if name == ",":
