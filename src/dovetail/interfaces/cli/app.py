@@ -19,6 +19,7 @@ _MODULES = {
     "explain": "explain",
     "config": "configuration",
     "doctor": "doctor",
+    "serve": "serve",
     "demo": "demo",
 }
 _MEMBERS = {"config": ("check", "path", "show")}

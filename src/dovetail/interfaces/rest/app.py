@@ -1,0 +1,168 @@
+"""The application: routes, errors as problems, the OpenAPI document."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+
+from dovetail import __version__
+from dovetail.errors import DovetailError, InternalError
+from dovetail.interfaces.rest import problems
+from dovetail.interfaces.rest.bodies import ProblemBody
+from dovetail.interfaces.rest.documented import complete
+from dovetail.interfaces.rest.front import App, Front
+from dovetail.interfaces.rest.logs import logger
+from dovetail.interfaces.rest.problems import ProblemError
+from dovetail.interfaces.rest.routes import (
+    connections,
+    datasets,
+    documents,
+    grants,
+    groups,
+    health,
+    oversight,
+    queries,
+    runs,
+    saved_queries,
+    users,
+)
+from dovetail.interfaces.rest.running import HungUpError
+from dovetail.interfaces.rest.service import Service
+from dovetail.workspace.shapes import Problem
+
+API = "/api/v1"
+
+_UNDER_API = (
+    datasets.router,
+    grants.dataset_router,
+    groups.router,
+    connections.router,
+    grants.connection_router,
+    queries.router,
+    queries.cross_router,
+    runs.router,
+    saved_queries.router,
+    users.auth_router,
+    users.users_router,
+    users.tokens_router,
+    oversight.router,
+)
+
+_DESCRIPTION = """
+One query across every database and file you have; read-only, always.
+
+Send the token as `Authorization: Bearer <token>`. Errors are RFC 9457 problem documents; their
+`code` is stable, and `GET /problems/{code}` explains it. Times are RFC 3339 in UTC.
+"""
+
+
+def make_app(service: Service) -> App:
+    """The ASGI application over ``service``, which it stops when it is shut down."""
+
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        service.stop()
+
+    app = FastAPI(
+        title="Dovetail",
+        version=__version__,
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        root_path=service.settings.base_path,
+        redirect_slashes=False,
+        lifespan=life,
+    )
+    app.state.service = service
+    for router in _UNDER_API:
+        app.include_router(router, prefix=API)
+    # The address that the product's first documents gave it.
+    app.include_router(queries.cross_router, prefix="/api")
+    app.include_router(health.router)
+    app.include_router(documents.router)
+    app.include_router(documents.hidden)
+    _handle_errors(app, service)
+    app.openapi = lambda: _document(app)  # type: ignore[method-assign]
+    if service.settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(service.settings.cors_origins),
+            allow_methods=["*"],
+            allow_headers=["Authorization", "Content-Type", "If-Match", "Idempotency-Key"],
+            expose_headers=["ETag", "Link", "Location", "X-Request-Id", "X-Total-Count"],
+        )
+    return Front(app, service.settings, service.metrics)
+
+
+def _handle_errors(app: FastAPI, service: Service) -> None:
+    def respond(request: Request, problem: Problem, **headers: str) -> Response:
+        etag = problem.extra.get("etag")
+        if etag is not None:
+            headers["ETag"] = f'"{etag}"'
+        return problems.respond(
+            problem,
+            instance=request.scope["path"],
+            request_id=request.scope["state"]["request_id"],
+            base_path=service.settings.base_path,
+            headers=headers,
+        )
+
+    @app.exception_handler(DovetailError)
+    @app.exception_handler(ProblemError)
+    async def refused(request: Request, error: Exception) -> Response:
+        if isinstance(error, InternalError):
+            logger().error("internal error", exc_info=error)
+        problem = problems.of_error(error)
+        query_id = getattr(error, "query_id", None)
+        if query_id is not None:
+            extra = {**problem.extra, "query_id": query_id}
+            problem = Problem(**{**vars(problem), "extra": extra})
+        return respond(request, problem)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        return respond(request, problems.of_validation(error.errors()))
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> Response:
+        if error.status_code == 405:
+            problem = problems.make("method-not-allowed", "the path has no such method")
+            return respond(request, problem, **dict(error.headers or {}))
+        if error.status_code == 404:
+            return respond(request, problems.make("not-found", "no such path; see /docs"))
+        return respond(request, problems.make("json-malformed", str(error.detail)))
+
+    @app.exception_handler(HungUpError)
+    async def nobody(request: Request, error: HungUpError) -> Response:
+        return Response(status_code=499)  # nobody reads it; the log does
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, made once."""
+    if app.openapi_schema is not None:
+        return app.openapi_schema
+    made: dict[str, Any] = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        routes=app.routes,
+        servers=[{"url": app.root_path}] if app.root_path else None,
+    )
+    schemas = made["components"]["schemas"]
+    schemas["ProblemBody"] = ProblemBody.model_json_schema()
+    schemas.pop("HTTPValidationError", None)
+    schemas.pop("ValidationError", None)
+    made["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    for operations in made["paths"].values():
+        for method, operation in operations.items():
+            complete(method, operation)
+    app.openapi_schema = made
+    return made
