@@ -15,7 +15,15 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from dovetail.config import KINDS, Config, FileTableSettings, Limits, parse_duration, parse_size
+from dovetail.config import (
+    KINDS,
+    Config,
+    FileTableSettings,
+    Limits,
+    TuiSettings,
+    parse_duration,
+    parse_size,
+)
 from dovetail.config_load import load
 from dovetail.secrets import Secret, schemes
 
@@ -25,6 +33,7 @@ MODELS: dict[str, type[BaseModel]] = {
     **KINDS,
     "table": FileTableSettings,
     "limits": Limits,
+    "tui": TuiSettings,
 }
 
 

@@ -246,6 +246,27 @@ class Limits(_Model):
     )
 
 
+class TuiSettings(_Model):
+    """The full-screen interface (`dovetail tui`)."""
+
+    theme: str = Field(default="textual-dark", description="A theme of Textual; `F12` lists them.")
+    keymap: Literal["vim", "plain"] = Field(
+        default="vim", description="Keys of the results: letters as in vim, or arrows and Ctrl."
+    )
+    keys: dict[str, dict[str, str]] = Field(
+        default_factory=dict,
+        description="Own keys by place (`editor`, `results`, `catalog`, `everywhere`): the keys, "
+        "then the action; `dovetail tui --keys` lists both.",
+    )
+    max_rows: int = Field(
+        default=1_000_000, gt=0, description="Rows of a result that are fetched to be looked at."
+    )
+    max_bytes: Size = Field(
+        default=512_000_000, gt=0, description="Bytes of a result that are held in memory."
+    )
+    parallel: int = Field(default=4, ge=1, le=32, description="Queries that may run at once.")
+
+
 class Config(_Model):
     """A whole configuration, checked."""
 
@@ -259,6 +280,7 @@ class Config(_Model):
         description="Folders whose files a query may name as `'path'` in FROM, besides what the "
         "caller allows.",
     )
+    tui: TuiSettings | None = Field(default=None, description="The full-screen interface.")
 
     _warnings: tuple[str, ...] = PrivateAttr(())
     _path: Path | None = PrivateAttr(None)
