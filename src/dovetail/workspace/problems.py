@@ -143,3 +143,18 @@ def _code_of(error: DovetailError) -> str:
     if isinstance(error, SourceError) and not isinstance(error, AuthenticationError):
         return "source-query" if error.exit_code == 1 else "source-unavailable"
     return next((code for kind, code in _CODES_OF if isinstance(error, kind)), "internal")
+
+
+def invalid(loc: str, message: str, **extra: Any) -> WorkspaceError:
+    """A ``validation`` error about the field ``loc``."""
+    return WorkspaceError(
+        "validation",
+        f"{loc}: {message}",
+        errors=[{"loc": loc, "msg": message, "type": "value_error"}],
+        **extra,
+    )
+
+
+def not_found(what: str, *, title: str | None = None) -> WorkspaceError:
+    """A ``not-found`` error, also for what is there and may not be seen."""
+    return WorkspaceError("not-found", f"there is no such {what}", title=title)

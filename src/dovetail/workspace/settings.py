@@ -52,7 +52,9 @@ class WorkspaceSettings:
     ``url`` is an SQLAlchemy or ``postgresql://`` URL of the store. ``config`` brings the sources of
     ``dovetail.yaml``. ``secret_key`` encrypts stored passwords (None: ``DOVETAIL_SECRET_KEY``).
     ``migrate`` upgrades an old schema on opening; otherwise an old one is refused. ``workers``
-    says that other processes use this store too.
+    says that other processes use this store too. ``serving`` False only looks: it recovers
+    nothing and runs nothing. ``file_roots`` are folders in which an editor may make a connection
+    to a file; elsewhere only an admin may.
     """
 
     folder: Path
@@ -61,6 +63,8 @@ class WorkspaceSettings:
     secret_key: str | None = None
     migrate: bool = True
     workers: bool = False
+    serving: bool = True
+    file_roots: tuple[Path, ...] = ()
     limits: WorkspaceLimits = field(default_factory=WorkspaceLimits)
 
     @staticmethod
