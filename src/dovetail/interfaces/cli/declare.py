@@ -9,14 +9,15 @@ of :mod:`dovetail.interfaces.cli.options` brings all flags of that group.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields, is_dataclass
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import click
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _DOCS = "Docs: docs/cli.md"
+_ORDER = "dovetail.order"
 
 Completer = Callable[[click.Context, click.Parameter, str], list[Any]]
 
@@ -52,6 +53,13 @@ class Argument:
         self.complete = complete
 
 
+class Occurrences:
+    """The order in which some repeatable flags were given: their parameters' names, in order."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+
 class Command(click.Command):
     """A command whose help shows its examples first and its shared flags in sections."""
 
@@ -59,9 +67,13 @@ class Command(click.Command):
         paragraphs = [p.strip() for p in inspect.cleandoc(function.__doc__ or "").split("\n\n")]
         self.examples = [p for p in paragraphs if _is_example(p)]
         self.sections: dict[str, str] = {}  # parameter → title of its section
+        self._occurrences: dict[str, tuple[str, ...]] = {}
         params, gather = self._parameters(function)
 
         def callback(**values: Any) -> Any:
+            given = click.get_current_context().meta.get(_ORDER, ())
+            for parameter, names in self._occurrences.items():
+                values[parameter] = [one for one in given if one in names]
             return function(**gather(values))
 
         super().__init__(
@@ -83,6 +95,9 @@ class Command(click.Command):
         groups: dict[str, type] = {}
         for name, parameter in inspect.signature(function).parameters.items():
             hint = hints[name]
+            if get_origin(hint) is Annotated and isinstance(get_args(hint)[1], Occurrences):
+                self._occurrences[name] = get_args(hint)[1].names
+                continue
             if not (isinstance(hint, type) and is_dataclass(hint)):
                 own.append(_made(name, hint, parameter.default))
                 continue
@@ -99,6 +114,13 @@ class Command(click.Command):
             return values
 
         return own + shared, gather
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse, and note the order of the flags: Click gathers each flag's values by itself."""
+        if self._occurrences:
+            _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+            ctx.meta[_ORDER] = [parameter.name for parameter in order]
+        return super().parse_args(ctx, args)
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The description, then the examples, each on a line of its own."""
@@ -162,7 +184,7 @@ def _made(name: str, hint: Any, default: Any) -> click.Parameter:
     assert get_origin(hint) is Annotated, f"{name} has neither Option nor Argument"
     base, declared = get_args(hint)[:2]
     if get_origin(base) is not list and type(None) in get_args(base):
-        base = next(kind for kind in _members_of(base) if kind is not type(None))
+        base = next(kind for kind in get_args(base) if kind is not type(None))
     many = get_origin(base) is list
     given: dict[str, Any] = {}
     if declared.complete is not None:
@@ -197,18 +219,11 @@ def _made(name: str, hint: Any, default: Any) -> click.Parameter:
     )
 
 
-def _members_of(union: Any) -> Iterator[Any]:
-    for member in get_args(union):
-        if get_origin(member) is Union:
-            yield from _members_of(member)
-        else:
-            yield member
-
-
 def _completer(name: str) -> Completer:
     def complete(context: click.Context, parameter: click.Parameter, begun: str) -> list[Any]:
-        from dovetail.interfaces.cli import completion
+        from importlib import import_module
 
+        completion = import_module("dovetail.interfaces.cli.completion")
         found: list[Any] = getattr(completion, name)(context, begun)
         return found
 

@@ -23,7 +23,13 @@ class ConfigFlags:
     ] = None
     profile: Annotated[
         str | None,
-        Option("--profile", "-P", metavar="NAME", help="A profile of the configuration file."),
+        Option(
+            "--profile",
+            "-P",
+            metavar="NAME",
+            complete="profiles",
+            help="A profile of the configuration file.",
+        ),
     ] = None
 
 
@@ -70,7 +76,9 @@ class OutputFlags:
             "--format",
             metavar="NAME",
             envvar="DOVETAIL_FORMAT",
-            help="table, markdown, vertical, csv, tsv, json, jsonl, parquet, arrow or none.",
+            complete="formats",
+            help="table, markdown, vertical, csv, tsv, json, jsonl, parquet, arrow, xlsx, html, "
+            "insert or none.",
         ),
     ] = None
     csv: Annotated[bool, Option("--csv", help="Short for --format csv.")] = False
@@ -110,6 +118,17 @@ class OutputFlags:
     rows: Annotated[
         int, Option("--rows", min=0, help="Most rows printed on a terminal; 0 is all.")
     ] = 1000
+    pager: Annotated[
+        str,
+        Option("--pager", metavar="WHEN", help="What does not fit the screen: auto or never."),
+    ] = "auto"
+    table: Annotated[
+        str, Option("--table", metavar="NAME", help="INSERT: the table to insert into.")
+    ] = "t"
+    insert_dialect: Annotated[
+        str,
+        Option("--insert-dialect", metavar="NAME", help="INSERT: postgres, mysql, sqlite, …"),
+    ] = "duckdb"
     compression: Annotated[
         str, Option("--compression", metavar="NAME", help="Parquet: zstd, snappy, gzip or none.")
     ] = "zstd"

@@ -24,7 +24,7 @@ from dovetail.present.layout import ByteStream, Layout
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from dovetail.present.write import Written
+    from dovetail.present.write import Document, Written
 
 _SHORTHANDS = ("csv", "tsv", "json", "jsonl", "md", "vertical")
 _COMPRESSIONS = ("zstd", "snappy", "gzip", "none")
@@ -38,11 +38,18 @@ class Output:
     path: Path | None
     layout: Layout
     replace: bool
+    paged: bool = False
 
     @contextmanager
     def open(self) -> Iterator[ByteStream]:
         """The stream to write to: the file, which appears whole or not at all, or stdout."""
         if self.path is None:
+            if self.paged:
+                from dovetail.interfaces.cli.shell.paging import paged
+
+                with paged(_stdout()) as pager:
+                    yield pager
+                return
             stream = _stdout()
             yield stream
             stream.flush()
@@ -94,8 +101,13 @@ def choose_output(flags: OutputFlags, color: str = "auto") -> Output:
         color=path is None and wants_color(color, sys.stdout),
         compression=flags.compression,
         row_group_rows=flags.row_group_size,
+        table=flags.table,
+        dialect=flags.insert_dialect,
     )
-    return Output(form, path, layout, not flags.no_clobber)
+    if flags.pager not in ("auto", "never"):
+        raise UsageError(f'--pager takes auto or never, not "{flags.pager}"')
+    paged = on_terminal and form.for_eyes and flags.pager == "auto"
+    return Output(form, path, layout, not flags.no_clobber, paged)
 
 
 def write_batches(
@@ -107,14 +119,37 @@ def write_batches(
     on_rows: Callable[[int], None] | None = None,
 ) -> Written:
     """Write a stream of batches, and say on stderr what the reader of the data cannot see."""
-    from dovetail.present.write import output_columns, write
+    with open_document(output) as document:
+        return add_batches(document, batches, schema, columns, diagnostics, on_rows)
+
+
+@contextmanager
+def open_document(output: Output) -> Iterator[Document]:
+    """The file or stream that results are written to, one after another if the format allows."""
+    from dovetail.present.write import Document
+
+    with output.open() as stream, Document(output.form, stream, output.layout) as document:
+        yield document
+
+
+def add_batches(
+    document: Document,
+    batches: Iterable[pa.RecordBatch],
+    schema: pa.Schema,
+    columns: Sequence[tuple[str, Any]],
+    diagnostics: Diagnostics,
+    on_rows: Callable[[int], None] | None = None,
+) -> Written:
+    """Write one result to an open document."""
+    from dovetail.present.write import output_columns
 
     named = output_columns(columns)
     renamed = [c.name for c, (old, _) in zip(named, columns, strict=True) if c.name != old]
     if renamed:
         diagnostics.note(f"columns of the same name were numbered: {', '.join(renamed)}")
-    with output.open() as stream:
-        done = write(batches, schema, named, output.form, stream, output.layout, on_rows)
+    done = document.add(batches, schema, named, on_rows)
+    for note in done.notes:
+        diagnostics.note(note)
     if done.cut:
         diagnostics.note(f"the first {done.rows} rows; --rows 0 prints all, -o FILE keeps all")
     return done
@@ -136,7 +171,7 @@ def write_rows(
         "BOOLEAN": pa.bool_(),
     }
     schema = pa.schema([pa.field(name, arrow[type_]) for name, type_ in columns])
-    if output.form.name in ("table", "markdown", "vertical") and output.layout.null is None:
+    if output.form.for_eyes and output.layout.null is None:
         output = replace(output, layout=replace(output.layout, null=""))
     arrays = [
         pa.array([row[index] for row in rows], field.type) for index, field in enumerate(schema)

@@ -56,6 +56,19 @@ def tokens_of(sql: str) -> list[tuple[int, str]]:
     return tokens
 
 
+def names_of(sql: str) -> set[str]:
+    """Every word and quoted name of a text, in lower case."""
+    found = set()
+    for offset, word in tokens_of(sql):
+        if word == '"':
+            match = re.compile(r'"((?:[^"]|"")*)"').match(sql, offset)
+            if match is not None:
+                found.add(match[1].replace('""', '"').lower())
+        else:
+            found.add(word)
+    return found
+
+
 def query_of_view(definition: str) -> str | None:
     """The query inside ``CREATE VIEW name (columns) AS query``, or None when there is none."""
     depth = 0

@@ -6,11 +6,11 @@ import json
 from typing import Annotated
 
 from dovetail.errors import UsageError
-from dovetail.interfaces.cli.commands.query import read_sql
 from dovetail.interfaces.cli.declare import Argument, Option
 from dovetail.interfaces.cli.options import MessageFlags, SourceFlags
 from dovetail.interfaces.cli.output import write_text
 from dovetail.interfaces.cli.parameters import check_parameters, parse_parameters
+from dovetail.interfaces.cli.reading import read_sql
 from dovetail.interfaces.cli.runtime import Job, Run
 
 

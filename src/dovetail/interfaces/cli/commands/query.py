@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from dovetail.errors import UsageError
 from dovetail.interfaces.cli import sql_text
-from dovetail.interfaces.cli.declare import Argument, Option
+from dovetail.interfaces.cli.declare import Argument, Occurrences, Option
 from dovetail.interfaces.cli.options import MessageFlags, OutputFlags, SourceFlags
-from dovetail.interfaces.cli.output import Output, choose_output, write_batches
+from dovetail.interfaces.cli.output import Output, choose_output
+from dovetail.interfaces.cli.reading import Text, read_texts
 from dovetail.interfaces.cli.runtime import Job, Run
-
-if TYPE_CHECKING:
-    from dovetail.execution.result import Result
 
 
 def query(
@@ -25,12 +22,17 @@ def query(
     out: OutputFlags,
     messages: MessageFlags,
     sql: Annotated[
-        str | None,
-        Argument(metavar="[SQL]", help="The query; without it, -f or stdin."),
+        str | None, Argument(metavar="[SQL]", help="The query; without it, -c, -f or stdin.")
     ] = None,
     file: Annotated[
-        str | None, Option("--file", "-f", metavar="PATH", help="Read the SQL from a file.")
+        list[str] | None,
+        Option("--file", "-f", metavar="PATH", help="Read SQL from a file; - is stdin."),
     ] = None,
+    command: Annotated[
+        list[str] | None,
+        Option("-c", metavar="SQL", help="SQL; mixes with -f in the order given."),
+    ] = None,
+    order: Annotated[Sequence[str], Occurrences("command", "file")] = (),
     param: Annotated[
         list[str] | None,
         Option(
@@ -49,14 +51,41 @@ def query(
         str | None,
         Option("--stdin-format", metavar="NAME", help="What stdin holds: csv, json, parquet, …"),
     ] = None,
-    dialect: Annotated[
-        str, Option("--dialect", metavar="NAME", help="The SQL dialect the query is written in.")
-    ] = "duckdb",
     limit: Annotated[
         int | None, Option("--limit", min=0, help="At most this many rows, for the sources too.")
     ] = None,
+    result: Annotated[
+        str,
+        Option("--result", metavar="WHICH", help="Of a script: all, last, or the N-th result."),
+    ] = "all",
+    statement: Annotated[
+        int | None,
+        Option("--statement", min=1, help="Run the N-th statement and what it needs, no more."),
+    ] = None,
+    dry_run: Annotated[
+        bool, Option("--dry-run", help="Say what each statement would do; run nothing.")
+    ] = False,
+    on_error: Annotated[
+        str,
+        Option("--on-error", metavar="stop|continue", help="After a statement that failed."),
+    ] = "stop",
+    no_precheck: Annotated[
+        bool,
+        Option("--no-precheck", help="Do not look through a script before its first statement."),
+    ] = False,
+    expect: Annotated[
+        str | None,
+        Option("--expect", metavar="ROWS", help="Exit 5 unless: none, some, N, '>=N'."),
+    ] = None,
+    dialect: Annotated[
+        str, Option("--dialect", metavar="NAME", help="The SQL dialect the query is written in.")
+    ] = "duckdb",
     timeout: Annotated[
         str | None, Option("--timeout", metavar="TIME", help="Stop after 60s, 5m, …")
+    ] = None,
+    memory: Annotated[
+        str | None,
+        Option("--memory", metavar="SIZE", help="Memory of the engine; beyond it, it spills."),
     ] = None,
     max_rows: Annotated[
         int | None, Option("--max-rows", min=1, help="Fail when the result has more rows.")
@@ -72,42 +101,68 @@ def query(
         str, Option("--progress", metavar="WHEN", help="Progress on stderr: auto, plain, never.")
     ] = "auto",
 ) -> Job:
-    """Run one SQL query over any sources and files.
+    """Run SQL over any sources and files: one query, or a script of several statements.
 
     dovetail query "select trader, sum(qty) from 'trades.csv' group by trader"
 
     dovetail query -o top.parquet "select * from crm.customers join shop.orders using (id)"
 
     cat trades.csv | dovetail query --json "select count(*) from stdin"
+
+    dovetail query -f month.sql -p month=2026-01 -o 'month-{n}.csv'
     """
+    from dovetail.interfaces.cli.answering import Answering, Wishes, check_result
+    from dovetail.interfaces.cli.answering import dry_run as show
+    from dovetail.interfaces.cli.expectation import parse_expectation
     from dovetail.interfaces.cli.parameters import check_parameters, parse_parameters
     from dovetail.interfaces.cli.quantities import seconds, size
 
     if progress not in ("auto", "plain", "never"):
         raise UsageError(f'--progress takes auto, plain or never, not "{progress}"')
-    text = read_sql(sql, file)
-    reads_stdin = sql_text.reads_stdin(text)
+    if on_error not in ("stop", "continue"):
+        raise UsageError(f'--on-error takes stop or continue, not "{on_error}"')
+    texts = read_texts(sql, command or (), file or (), order)
+    whole = ";\n".join(text.sql for text in texts)
+    reads_stdin = sql_text.reads_stdin(whole)
     if reads_stdin:
-        _check_stdin(sql, file)
+        _check_stdin(texts)
     output = choose_output(out, messages.color)
-    _check_target(output, text)
+    _check_target(output, whole)
     values = parse_parameters(param or [])
-    check_parameters(text, values)
-    limits = {"max_rows": max_rows, "max_bytes_moved": size("--max-bytes", max_bytes)}
+    check_parameters(whole, values)
+    wishes = Wishes(
+        output,
+        check_result(result),
+        statement,
+        on_error == "continue",
+        not no_precheck,
+        parse_expectation(expect),
+        stats,
+        dialect,
+        limit,
+        seconds("--timeout", timeout),
+        values,
+    )
+    limits = {
+        "max_rows": max_rows,
+        "max_bytes_moved": size("--max-bytes", max_bytes),
+        "memory": size("--memory", memory),
+    }
     files: dict[str, Any] = {}
     if data:
         from dovetail.interfaces.cli.adhoc import parse_data
 
         files = parse_data(data)
-    arguments = {
-        "params": values,
-        "dialect": dialect,
-        "limit": limit,
-        "timeout": seconds("--timeout", timeout),
-    }
 
-    def work(run: Run) -> None:
+    def work(run: Run) -> int:
+        from dovetail.script.statements import Statement, split
+
         run.diagnostics.progress = progress
+        script: list[Statement] = []
+        for text in texts:
+            script += split(text.sql, text.origin, len(script) + 1)
+        if not script:
+            raise UsageError("the query is empty")
         with ExitStack() as stack:
             if reads_stdin:
                 from dovetail.interfaces.cli.standard_input import spool
@@ -115,81 +170,21 @@ def query(
                 folder = stack.enter_context(run.temporary_folder())
                 files["stdin"] = spool(sys.stdin.buffer, folder, stdin_format)
             session = stack.enter_context(run.session(sources, limits, data=files))
-            _answer(run, session, text, arguments, output, stats)
+            if dry_run:
+                show(session, script, wishes)
+                return 0
+            try:
+                return Answering(run, session, wishes).answer(script)
+            except BrokenPipeError:
+                if output.paged:  # the pager was left: nobody wants the rest
+                    return 0
+                raise
 
     return Job(messages, work)
 
 
-def _answer(
-    run: Run,
-    session: Any,
-    text: str,
-    arguments: dict[str, Any],
-    output: Output,
-    stats: bool,
-) -> None:
-    started = time.perf_counter()
-    told = run.diagnostics
-    on_progress = _progress(run) if told.wants_progress else None
-    result: Result = session.sql(text, on_progress=on_progress, **arguments)
-    run.interruption.register(result.cancel)
-    try:
-        done = write_batches(output, result.batches(), result.schema, result.columns, told)
-        if done.cut:
-            result.cancel()
-    except BaseException:
-        result.cancel()
-        raise
-    finally:
-        result.close()
-        told.end_progress()
-    milliseconds = (time.perf_counter() - started) * 1000
-    for warning in result.warnings:
-        told.warning(warning)
-    from dovetail.interfaces.cli.quantities import shown_time
-
-    plural = "" if done.rows == 1 else "s"
-    told.summary(f"{done.rows:,} row{plural}, {shown_time(milliseconds)}")
-    if stats:
-        told.statistics({"rows": done.rows, **result.profile.to_dict()})
-
-
-def _progress(run: Run) -> Callable[[Any], None]:
-    from dovetail.interfaces.cli.progress import describe_progress
-
-    def show(progress: Any) -> None:
-        run.diagnostics.show_progress(describe_progress(progress))
-
-    return show
-
-
-def read_sql(sql: str | None, file: str | None) -> str:
-    """The query: the argument, the file, or what stdin sends. Raises :class:`UsageError`."""
-    if sql is not None and file is not None:
-        raise UsageError("the SQL is given twice: as an argument and with --file")
-    if sql == "-" or (sql is None and file == "-"):
-        text = sys.stdin.read()
-    elif sql is not None:
-        text = sql
-    elif file is not None:
-        try:
-            text = Path(file).expanduser().read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-            raise UsageError(f"cannot read {file}: {reason}") from None
-    elif not sys.stdin.isatty():
-        text = sys.stdin.read()
-    else:
-        raise UsageError("no query; for example: dovetail query \"select * from 'file.csv'\"")
-    if text.startswith("#!"):
-        text = text.partition("\n")[2]
-    if not text.strip():
-        raise UsageError("the query is empty")
-    return text
-
-
-def _check_stdin(sql: str | None, file: str | None) -> None:
-    if sql in (None, "-") and file in (None, "-"):
+def _check_stdin(texts: Sequence[Text]) -> None:
+    if any(text.from_stdin for text in texts):
         raise UsageError("stdin cannot be both the query and the table stdin")
     if sys.stdin.isatty():
         raise UsageError("the query reads stdin, which is a terminal; pipe or redirect data to it")

@@ -44,7 +44,7 @@ def shell(
     if not sys.stdin.isatty():
         from dovetail.interfaces.cli.commands.query import query
 
-        return query(where, out, messages, file="-", data=list(files or []))
+        return query(where, out, messages, file=["-"], data=list(files or []))
     output = choose_output(out, messages.color)
     data = parse_data(list(files or []))
     again = [*_flags(where), *(files or [])]

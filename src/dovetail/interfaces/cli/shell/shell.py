@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -38,7 +38,7 @@ _FOR_EYES = ("table", "markdown", "vertical")
 class _Into(Output):
     """An output whose stream is open already."""
 
-    stream: ByteStream
+    stream: ByteStream = field(kw_only=True)
 
     @contextmanager
     def open(self) -> Iterator[ByteStream]:
@@ -283,7 +283,7 @@ class Shell:
             yield output
             return
         with paged(_stdout()) as stream:
-            yield _Into(output.form, None, output.layout, output.replace, stream)
+            yield _Into(output.form, None, output.layout, output.replace, stream=stream)
 
     def show_rows(self, columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[Any]]) -> None:
         """Print a listing, through the pager when it is long."""

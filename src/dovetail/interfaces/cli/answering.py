@@ -1,0 +1,231 @@
+"""Runs the statements of one command line and writes their results."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dovetail.errors import DovetailError, UsageError
+from dovetail.interfaces.cli.expectation import Expectation
+from dovetail.interfaces.cli.output import Output, add_batches, open_document, write_text
+from dovetail.interfaces.cli.runtime import Run
+
+if TYPE_CHECKING:
+    from dovetail.present.write import Document
+    from dovetail.script.desk import Desk
+    from dovetail.script.statements import Statement
+    from dovetail.session import Session
+
+_NUMBER = "{n}"
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the flags of ``query`` ask for."""
+
+    output: Output
+    result: str = "all"
+    statement: int | None = None
+    go_on: bool = False
+    precheck: bool = True
+    expect: Expectation | None = None
+    statistics: bool = False
+    dialect: str = "duckdb"
+    limit: int | None = None
+    timeout: float | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+def choose_statements(script: Sequence[Statement], wishes: Wishes) -> list[Statement]:
+    """The statements that will run: all, or the wanted one after those that it needs.
+
+    Raises:
+        UsageError: there is no such statement or result, or the format holds one result only.
+    """
+    from dovetail.script.depends import with_needed
+
+    results = [statement for statement in script if statement.has_rows]
+    if wishes.statement is not None:
+        if not 1 <= wishes.statement <= len(script):
+            raise UsageError(f"there is no statement {wishes.statement}; there are {len(script)}")
+        return with_needed(script[wishes.statement - 1], script)
+    if wishes.result == "all":
+        several = wishes.output.form.several or _NUMBER in str(wishes.output.path)
+        if len(results) > 1 and not several:
+            form = wishes.output.form
+            example = f"out-{_NUMBER}{form.extensions[0] if form.extensions else '.arrow'}"
+            raise UsageError(
+                f"there are {len(results)} results and {form.name} holds one: choose with "
+                f"--result last or --result N, or write a file for each with -o '{example}'"
+            )
+        return list(script)
+    if not results:
+        raise UsageError("no statement has a result")
+    number = len(results) if wishes.result == "last" else int(wishes.result)
+    if not 1 <= number <= len(results):
+        raise UsageError(f"there is no result {number}; there are {len(results)}")
+    return with_needed(results[number - 1], script)
+
+
+def check_result(text: str) -> str:
+    """The value of ``--result``. Raises :class:`UsageError`."""
+    if text not in ("all", "last") and not text.isdigit():
+        raise UsageError(f'--result takes all, last or a number, not "{text}"')
+    return text
+
+
+def dry_run(session: Session, script: Sequence[Statement], wishes: Wishes) -> None:
+    """Print what each statement would do; nothing runs."""
+    from dovetail.script.depends import needed_objects
+    from dovetail.script.desk import Desk
+
+    parts = []
+    with Desk(session) as desk:
+        for statement in script:
+            plan = desk.plan(
+                statement, wishes.parameters, dialect=wishes.dialect, before=script
+            ).to_dict()
+            lines = f"line {statement.first_line}"
+            if statement.last_line != statement.first_line:
+                lines = f"lines {statement.first_line}–{statement.last_line}"
+            origin = f" of {statement.origin}" if statement.origin else ""
+            kind = statement.kind if statement.has_rows else f"temp {statement.kind}"
+            rows = [f"statement {statement.number}: {kind}, {lines}{origin}"]
+            if not statement.has_rows:
+                rows.append(f"  makes: {statement.name}")
+            needs = [other.name for other in needed_objects(statement, script)]
+            if needs:
+                rows.append(f"  needs: {', '.join(needs)}")
+            columns = [f"{c['name']} {c['type']}" for c in plan["columns"]]
+            rows.append(f"  columns: {', '.join(columns) or 'known when it runs'}")
+            for fragment in plan["fragments"]:
+                rows.append(f"  fragment {fragment['number']} on {fragment['source']}")
+                rows += [f"    {line}" for line in str(fragment["sql"]).splitlines()]
+            if plan["fallback_reason"]:
+                rows.append(f"  the engine runs the text itself: {plan['fallback_reason']}")
+            parts.append("\n".join(rows))
+    write_text("\n\n".join(parts))
+
+
+class Answering:
+    """One run of a script."""
+
+    def __init__(self, run: Run, session: Session, wishes: Wishes) -> None:
+        self._run = run
+        self._told = run.diagnostics
+        self._session = session
+        self._wishes = wishes
+        self._results = 0
+
+    def answer(self, script: Sequence[Statement]) -> int:
+        """Run ``script`` and write its results; the exit code.
+
+        Raises:
+            DovetailError: the first failure, unless the run goes on after errors.
+        """
+        from dovetail.script.desk import Desk
+
+        wishes = self._wishes
+        chosen = choose_statements(script, wishes)
+        with ExitStack() as stack:
+            desk = stack.enter_context(Desk(self._session))
+            if wishes.precheck and len(chosen) > 1:
+                code = self._report(desk.check(chosen, wishes.parameters, dialect=wishes.dialect))
+                if code and not wishes.go_on:
+                    return code
+            shared: Document | None = None
+            if _NUMBER not in str(wishes.output.path) and any(s.has_rows for s in chosen):
+                shared = stack.enter_context(open_document(wishes.output))
+            return self._answer_each(desk, chosen, shared)
+
+    def _answer_each(self, desk: Desk, chosen: Sequence[Statement], shared: Document | None) -> int:
+        # Of a chosen statement the earlier ones are only what it needs.
+        only = self._wishes.statement is not None or self._wishes.result != "all"
+        code = 0
+        for statement in chosen:
+            shown = statement.has_rows and (not only or statement is chosen[-1])
+            try:
+                self._answer(desk, statement, shared, shown=shown)
+            except DovetailError as error:
+                if not self._wishes.go_on or self._run.interruption.signal is not None:
+                    raise
+                if len(chosen) > 1:
+                    self._told.warning(
+                        f"statement {statement.number} at line {statement.first_line} failed"
+                    )
+                self._told.error(error)
+                code = 1
+        return code
+
+    def _report(self, errors: Sequence[DovetailError]) -> int:
+        """Report what is wrong before anything runs; the exit code of the first error."""
+        if self._wishes.go_on:
+            return 0  # each is reported when its turn comes
+        for error in errors:
+            self._told.error(error)
+        return errors[0].exit_code if errors else 0
+
+    def _answer(
+        self, desk: Desk, statement: Statement, shared: Document | None, *, shown: bool
+    ) -> None:
+        wishes, told = self._wishes, self._told
+        started = time.perf_counter()
+        result = desk.run(
+            statement,
+            wishes.parameters,
+            limit=wishes.limit,
+            timeout=wishes.timeout,
+            dialect=wishes.dialect,
+            on_progress=self._progress() if told.wants_progress else None,
+            on_start=self._run.interruption.register,
+        )
+        if result is None:
+            return
+        self._run.interruption.register(result.cancel)
+        try:
+            with self._document(shared, shown) as document:
+                done = add_batches(document, result.batches(), result.schema, result.columns, told)
+            if done.cut:
+                result.cancel()
+        except BaseException:
+            result.cancel()
+            raise
+        finally:
+            result.close()
+            told.end_progress()
+        milliseconds = (time.perf_counter() - started) * 1000
+        for warning in result.warnings:
+            told.warning(warning)
+        from dovetail.interfaces.cli.quantities import shown_time
+
+        plural = "" if done.rows == 1 else "s"
+        told.summary(f"{done.rows:,} row{plural}, {shown_time(milliseconds)}")
+        if wishes.statistics:
+            told.statistics({"rows": done.rows, **result.profile.to_dict()})
+        if wishes.expect is not None:
+            wishes.expect.check(done.rows)
+
+    def _document(self, shared: Document | None, shown: bool) -> AbstractContextManager[Document]:
+        """Where the next result goes."""
+        if not shown:
+            from dovetail.present.formats import format_named
+
+            nowhere = replace(self._wishes.output, form=format_named("none"), path=None)
+            return open_document(nowhere)
+        self._results += 1
+        if shared is not None:
+            return nullcontext(shared)
+        path = Path(str(self._wishes.output.path).replace(_NUMBER, str(self._results)))
+        return open_document(replace(self._wishes.output, path=path))
+
+    def _progress(self) -> Any:
+        from dovetail.interfaces.cli.progress import describe_progress
+
+        def show(progress: Any) -> None:
+            self._told.show_progress(describe_progress(progress))
+
+        return show
