@@ -208,6 +208,7 @@ async def authenticated(request: Request) -> Call:
             secret,
             address=address_of(request),
             request_id=request_id,
+            local=service.settings.auth == "token",
         )
     structlog.contextvars.bind_contextvars(user_id=actor.user_id)
     return Call(request, service, actor)

@@ -15,6 +15,8 @@ from dovetail.present.write import output_columns, write
 from dovetail.workspace.shapes import StoredResult
 
 _CHUNK = 1 << 18
+SHEET_ROWS = 1_048_575
+"""Rows of one sheet, below its header."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,9 @@ KINDS = {
     "jsonl": Kind("jsonl", "application/x-ndjson", "jsonl"),
     "parquet": Kind("parquet", "application/vnd.apache.parquet", "parquet"),
     "arrow": Kind("arrow", "application/vnd.apache.arrow.stream", "arrows"),
+    "xlsx": Kind(
+        "xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "xlsx"
+    ),
 }
 
 

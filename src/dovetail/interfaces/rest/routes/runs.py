@@ -21,7 +21,7 @@ router = APIRouter(prefix="/queries", tags=["Runs and results"])
 
 _RESULT = ("not-found", "result-expired", "result-missing")
 _ARROW = "application/vnd.apache.arrow.stream"
-Format = Literal["csv", "tsv", "json", "jsonl", "parquet", "arrow"]
+Format = Literal["csv", "tsv", "json", "jsonl", "parquet", "arrow", "xlsx"]
 
 
 @router.get("", summary="History", **answers(list[RunBody]))
@@ -199,6 +199,10 @@ async def result(
     """CSV: RFC 4180, NULL is nothing and the empty string `""`."""
     kind = downloads.KINDS[format]
     stored = await call.short(call.workspace.queries.result, query_id)
+    if format == "xlsx" and stored.rows > downloads.SHEET_ROWS:
+        raise ProblemError(
+            "validation", f"format: a sheet has {downloads.SHEET_ROWS:,} rows at most"
+        )
     file, length = await call.service.pools.long(
         downloads.written,
         stored,
