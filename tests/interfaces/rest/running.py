@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -198,9 +197,3 @@ def make_admin(folder: Path, url: str | None = None) -> None:
 
     with Workspace.open(WorkspaceSettings(folder, url=url)) as workspace:
         workspace.users.create_admin(*ADMIN)
-
-
-def children(pid: int) -> list[int]:
-    """Processes that ``pid`` started and that live."""
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(child) for child in found if os.path.exists(f"/proc/{child}")]

@@ -12,6 +12,7 @@ import sys
 from typing import Any, cast
 
 import structlog
+from structlog.processors import CallsiteParameter
 
 _LITERALS = re.compile(
     r"""'(?:[^']|'')*' | \$([A-Za-z_]*)\$.*?\$\1\$ | \b\d+(?:\.\d+)?(?:[eE][+-]?\d+)?\b""",
@@ -46,6 +47,7 @@ def configure(*, level: int = logging.INFO) -> None:
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
+            structlog.processors.CallsiteParameterAdder({CallsiteParameter.PROCESS}),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             _mask,

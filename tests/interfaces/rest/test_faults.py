@@ -1,0 +1,224 @@
+"""kill -9 while something is half done: after a restart nothing half-written is seen."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.databases import Database, create_database
+from tests.faults import wait_until
+from tests.interfaces.conftest import PROGRAM, environment
+from tests.interfaces.rest.running import (
+    CUSTOMERS,
+    Client,
+    Running,
+    make_admin,
+    running,
+    start,
+)
+from tests.interfaces.rest.test_results import ENDLESS
+from tests.servers import Server
+
+
+def files_below(folder: Path) -> set[str]:
+    """Every file of a workspace but those of the store itself, its locks and the token."""
+    kept = ("workspace.db", "token")
+    return {
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.startswith(kept) and "workers" not in path.parts
+    }
+
+
+def test_during_an_upload(tmp_path: Path) -> None:
+    folder = tmp_path / "workspace"
+    service = start(folder)
+    client = service.client()
+    dataset = client.dataset("customers.csv", CUSTOMERS)
+    before = files_below(folder)
+    host, _, port = service.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port))) as half:
+        half.sendall(
+            (
+                "POST /api/v1/datasets/upload HTTP/1.1\r\n"
+                f"Host: {host}:{port}\r\n"
+                f"Authorization: Bearer {service.token}\r\n"
+                "Content-Type: multipart/form-data; boundary=xyz\r\n"
+                "Content-Length: 100000000\r\n\r\n"
+                '--xyz\r\nContent-Disposition: form-data; name="file"; filename="half.csv"\r\n\r\n'
+                "a,b\r\n"
+            ).encode()
+        )
+        half.sendall(b"1,2\r\n" * 1_000_000)
+        wait_until(lambda: files_below(folder) != before, "it did not come to that")
+        service.kill()
+    with running(folder) as again:
+        client = again.client()
+        assert [item["id"] for item in client.get("/datasets").json()] == [dataset]
+        assert files_below(folder) == before
+        rows = client.sql("SELECT count(*) AS n FROM dataset", dataset_id=dataset).json()["rows"]
+        assert rows == [{"n": 4}]
+
+
+def test_during_a_query(tmp_path: Path) -> None:
+    folder = tmp_path / "workspace"
+    service = start(folder)
+    client = service.client()
+    dataset = client.dataset("customers.csv", CUSTOMERS)
+    done = client.sql("SELECT 1 AS x", dataset_id=dataset).json()["query_id"]
+    running_id = client.sql(ENDLESS, dataset_id=dataset, mode="async").json()["query_id"]
+    waiting = threading.Thread(target=hang, args=(service.client(), dataset))
+    waiting.start()
+    wait_until(
+        lambda: len(client.get("/queries", params={"status": "RUNNING"}).json()) == 2,
+        "it did not come to that",
+    )
+    service.kill()
+    waiting.join()
+    with running(folder) as again:
+        client = again.client()
+        killed = client.get("/queries", params={"q": "range(1000000000)"}).json()
+        assert {run["status"] for run in killed} == {"FAILED"}
+        assert {run["error"]["code"] for run in killed} <= {"interrupted", "worker-lost"}
+        assert running_id in {run["query_id"] for run in killed}
+        assert client.get(f"/queries/{done}/rows").json()["rows"] == [{"x": 1}]
+        assert client.sql("SELECT 2 AS x", dataset_id=dataset).json()["rows"] == [{"x": 2}]
+        results = {name for name in files_below(folder) if name.startswith("results")}
+        assert all(running_id not in name for name in results)
+        assert list((folder / "temporary").glob("*/*")) == []
+
+
+def hang(client: Client, dataset: str) -> None:
+    import httpx
+
+    with pytest.raises(httpx.TransportError):
+        client.sql(ENDLESS, dataset_id=dataset)
+
+
+@pytest.mark.parametrize("store", ["sqlite", "postgres"])
+def test_during_a_migration(tmp_path: Path, store: str, request: pytest.FixtureRequest) -> None:
+    """Killed at every stage of an upgrade, the store is whole: the next start makes it new."""
+    url = None
+    database: Database | None = None
+    if store == "postgres":
+        server: Server = request.getfixturevalue("postgres_server")
+        database = create_database(server, "migration")
+        url = store_url(database)
+    try:
+        for pause in (0.0, 0.05, 0.2, 0.4):
+            folder = tmp_path / f"w{pause}"
+            script = (
+                "import sys; from pathlib import Path; "
+                "from dovetail.workspace import Workspace, WorkspaceSettings; "
+                "print('go', flush=True); "
+                "Workspace.open(WorkspaceSettings(Path(sys.argv[1]), "
+                "url=sys.argv[2] or None)).close()"
+            )
+            process = subprocess.Popen(
+                [sys.executable, "-c", script, str(folder), url or ""], stdout=subprocess.PIPE
+            )
+            assert process.stdout is not None
+            process.stdout.readline()
+            try:
+                process.wait(pause)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+            process.stdout.close()
+            flags = [] if url is None else [f"--store={url}"]
+            with running(folder, *flags) as service:
+                client = service.client()
+                assert client.get("/health/ready").status_code == 200
+                assert client.group("after", {}) if pause == 0.0 or url is None else True
+    finally:
+        if database is not None:
+            database.drop()
+
+
+def store_url(database: Database) -> str:
+    """The URL of a store that the service may fill."""
+    from urllib.parse import quote
+
+    server = database.server
+    user, password = quote(server.admin_user, safe=""), quote(server.admin_password, safe="")
+    return f"postgresql://{user}:{password}@{server.host}:{server.port}/{database.name}"
+
+
+def test_an_old_store_is_not_upgraded_behind_the_back(tmp_path: Path) -> None:
+    folder = tmp_path / "workspace"
+    make_admin(folder)
+    downgraded = subprocess.run(
+        [str(PROGRAM), "db", "downgrade", "base", f"--workspace={folder}"],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert downgraded.returncode == 0, downgraded.stderr
+    with pytest.raises(RuntimeError, match=r"ended with 3: .*dovetail db upgrade"):
+        start(folder, "--auth=users")
+    with running(folder, "--auth=users", "--migrate") as service:
+        assert service.client(None).get("/health/ready").status_code == 200
+
+
+def test_stopping_waits_for_what_runs(tmp_path: Path) -> None:
+    folder = tmp_path / "workspace"
+    service = start(folder)
+    client = service.client()
+    dataset = client.dataset("customers.csv", CUSTOMERS)
+    answers: list[int] = []
+    slow = "SELECT count(*) AS n FROM range(400000000) t(i) WHERE i % 7 = 3"
+
+    def ask() -> None:
+        answers.append(service.client().sql(slow, dataset_id=dataset).status_code)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    wait_until(
+        lambda: bool(client.get("/queries", params={"status": "RUNNING"}).json()),
+        "it did not come to that",
+    )
+    os.kill(service.process.pid, signal.SIGTERM)
+    assert service.process.wait(timeout=60) == 0
+    asking.join()
+    assert answers == [200]
+
+
+def test_several_workers(
+    tmp_path: Path, postgres_server: Server, new_database: Callable[[Server], Database]
+) -> None:
+    """Any worker answers for any query; a killed one is replaced and its query has failed."""
+    url = store_url(new_database(postgres_server))
+    folder = tmp_path / "workspace"
+    flags = ["--workers=2", f"--store={url}"]
+    with running(folder, *flags) as service:
+        client = service.client()
+        dataset = client.dataset("customers.csv", CUSTOMERS)
+        run = client.sql(
+            "SELECT i FROM range(5000) t(i)", dataset_id=dataset, mode="async", apply_limit=False
+        ).json()["query_id"]
+        assert client.wait(run)["status"] == "SUCCESS"
+        seen = set()
+        for offset in range(40):
+            # A new connection each time, so that both workers get some.
+            with Client(service.url, service.token) as other:
+                page = other.get(f"/queries/{run}/rows", params={"offset": offset, "limit": 1})
+                assert page.json()["rows"] == [{"i": offset}]
+                seen.add(worker_of(service, page.headers["x-request-id"]))
+        assert len(seen) == 2
+        endless = client.sql(ENDLESS, dataset_id=dataset, mode="async").json()["query_id"]
+        with Client(service.url, service.token) as other:
+            assert other.post(f"/queries/{endless}/cancel").status_code == 202
+        assert client.wait(endless)["status"] == "CANCELLED"
+
+
+def worker_of(service: Running, request_id: str) -> int:
+    lines = [line for line in service.log_lines() if line.get("request_id") == request_id]
+    return int(lines[-1]["pid"])
