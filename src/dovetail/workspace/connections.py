@@ -278,7 +278,7 @@ class Connections:
         actor.require("read")
         with self._store.read() as session:
             known = self.find(session, actor, connection_id, "query")
-        read_at, tables = self.tables_of(known, refresh=refresh)
+        read_at, tables = self.tables_of(known, max_age=0.0 if refresh else _METADATA_SECONDS)
         found = [
             _table(table) for table in tables if not q or q.lower() in table.qualified_name.lower()
         ]
@@ -291,9 +291,9 @@ class Connections:
         return Metadata(known.id, default, page, moment, False)
 
     def tables_of(
-        self, known: KnownConnection, *, refresh: bool = False
+        self, known: KnownConnection, *, max_age: float = _METADATA_SECONDS
     ) -> tuple[float, Sequence[TableInfo]]:
-        """When its catalog was read, and its tables.
+        """When its catalog was read, and its tables; read again when older than ``max_age`` s.
 
         Raises:
             SourceError: it cannot be read.
@@ -301,7 +301,7 @@ class Connections:
         key = (known.id, known.revision)
         with self._lock:
             kept = self._metadata.get(key)
-        if kept is not None and not refresh and time.time() - kept[0] < _METADATA_SECONDS:
+        if kept is not None and time.time() - kept[0] < max_age:
             return kept
         config = Config(sources={known.name: self.settings_of(known)})
         with Session(config, temporary_directory=self._store.scratch) as session:

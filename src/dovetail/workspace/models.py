@@ -346,6 +346,7 @@ class FragmentRow(Base):
     connection_id: Mapped[str | None] = mapped_column(Id)
     connection_name: Mapped[str | None] = mapped_column(Text)
     dataset_id: Mapped[str | None] = mapped_column(Id)
+    pushed: Mapped[list[Any]] = mapped_column(default=list)
     error: Mapped[str | None] = mapped_column(Text)
 
 

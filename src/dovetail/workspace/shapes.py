@@ -398,7 +398,8 @@ class FragmentRun:
     """One fragment of a run: what a source was sent, and what it cost.
 
     ``source`` is the name in the query; ``connection_id`` and ``dataset_id`` say what stands
-    behind it. Times in milliseconds, None where not known.
+    behind it. ``pushed`` names what the source does: projection, filter, semi_join, join,
+    aggregate, distinct, sort, limit, set_operation. Times in milliseconds, None where not known.
     """
 
     number: int
@@ -415,6 +416,7 @@ class FragmentRun:
     connection_id: str | None
     connection_name: str | None
     dataset_id: str | None
+    pushed: tuple[str, ...] = ()
     error: str | None = None
 
 

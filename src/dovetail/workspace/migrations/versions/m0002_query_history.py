@@ -81,6 +81,7 @@ def upgrade() -> None:
         sa.Column("connection_id", sa.String(length=36), nullable=True),
         sa.Column("connection_name", sa.Text(), nullable=True),
         sa.Column("dataset_id", sa.String(length=36), nullable=True),
+        sa.Column("pushed", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("error", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
             ["query_id"],

@@ -1,0 +1,323 @@
+"""Runs as they are stored: written while they go, shown, listed, and who may read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session as Transaction
+from sqlalchemy.orm import selectinload
+
+from dovetail.execution.profile import Profile
+from dovetail.secrets import redact
+from dovetail.workspace.access import Actor, covers
+from dovetail.workspace.models import (
+    ConnectionRow,
+    DatasetRow,
+    FragmentRow,
+    QueryRow,
+    ReadRow,
+    now,
+)
+from dovetail.workspace.paging import contains, page
+from dovetail.workspace.problems import invalid, not_found
+from dovetail.workspace.pushed import pushed_operations
+from dovetail.workspace.result_files import Taken
+from dovetail.workspace.rights import rights_on
+from dovetail.workspace.shapes import Column, FragmentRun, Page, Problem, QueryRequest, QueryRun
+from dovetail.workspace.store import Store
+from dovetail.workspace.views import View
+
+STATUSES = ("PENDING", "RUNNING", "SUCCESS", "FAILED", "CANCELLED")
+UNFINISHED = ("PENDING", "RUNNING")
+
+
+class History:
+    """The table of runs."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    # -- writing --------------------------------------------------------------------------------
+
+    def add(
+        self, actor: Actor, query_id: str, request: QueryRequest, view: View, mode: str
+    ) -> None:
+        """A new run, PENDING."""
+        with self._store.write() as session:
+            session.add(
+                QueryRow(
+                    id=query_id,
+                    user_id=actor.user_id,
+                    user_name=actor.name,
+                    sql=redact(request.sql),
+                    target=dict(view.target),
+                    origin=request.origin,
+                    question=request.question,
+                    mode=mode,
+                    status="PENDING",
+                    worker_id=self._store.worker_id,
+                    reads=[ReadRow(object_kind=k, object_id=i) for k, i in view.reads],
+                )
+            )
+
+    def begin(self, query_id: str) -> bool:
+        """RUNNING; False when it has been cancelled before."""
+        with self._store.write() as session:
+            changed = session.execute(
+                update(QueryRow)
+                .where(QueryRow.id == query_id, QueryRow.status == "PENDING")
+                .values(status="RUNNING", started_at=now())
+            )
+            return bool(changed.rowcount)  # type: ignore[attr-defined]
+
+    def finish(
+        self,
+        query_id: str,
+        status: str,
+        *,
+        view: View,
+        execution_ms: float,
+        profile: Profile | None,
+        problem: Problem | None = None,
+        columns: Sequence[Column] = (),
+        taken: Taken | None = None,
+        limit_applied: bool = False,
+        warnings: Sequence[str] = (),
+    ) -> bool:
+        """The end of a run, once: False when it had ended otherwise before."""
+        with self._store.write() as session:
+            row = session.get(QueryRow, query_id, with_for_update=True)
+            if row is None or row.status not in UNFINISHED:
+                return False
+            moment = now()
+            row.status, row.finished_at = status, moment
+            row.execution_ms = execution_ms
+            row.problem = None if problem is None else problem.to_dict()
+            row.warnings = list(warnings)
+            row.limit_applied = limit_applied
+            if taken is not None:
+                row.columns = [[c.name, c.type, c.label] for c in columns]
+                row.row_count, row.truncated = taken.rows, taken.truncated
+                row.result_bytes = taken.bytes
+                life = timedelta(seconds=self._store.limits.result_seconds)
+                row.expires_at = moment + life
+            if profile is not None:
+                _add_figures(row, profile, view, status, problem)
+            return True
+
+    # -- reading --------------------------------------------------------------------------------
+
+    def owned(self, session: Transaction, actor: Actor, query_id: str) -> QueryRow:
+        """A run of the actor's own, or anyone's for an admin; else ``not-found``."""
+        row = session.get(QueryRow, query_id)
+        if row is None or (row.user_id != actor.user_id and not actor.is_admin):
+            raise not_found("query", title="Query not found")
+        return row
+
+    def readable(self, session: Transaction, actor: Actor, query_id: str) -> QueryRow:
+        """A run that the actor may see: his own, or a shared one of whose reads he may view all."""
+        row = session.get(QueryRow, query_id)
+        if row is not None and (row.user_id == actor.user_id or actor.is_admin):
+            return row
+        if row is None or not row.shared or not self._holds(session, actor, row, "view"):
+            raise not_found("query", title="Query not found")
+        return row
+
+    def result_readable(self, session: Transaction, actor: Actor, query_id: str) -> QueryRow:
+        """As :meth:`readable`, with the rights on what it read checked for its owner as well."""
+        row = self.readable(session, actor, query_id)
+        if not self._holds(session, actor, row, "view" if row.shared else "query"):
+            raise not_found("query", title="Query not found")
+        return row
+
+    def _holds(self, session: Transaction, actor: Actor, row: QueryRow, needed: Any) -> bool:
+        if actor.is_admin:
+            return True
+        for kind, model in (("dataset", DatasetRow), ("connection", ConnectionRow)):
+            ids = [read.object_id for read in row.reads if read.object_kind == kind]
+            found = session.execute(select(model.id, model.owner_id).where(model.id.in_(ids)))
+            owners: dict[str, str | None] = dict.fromkeys(ids) if kind == "connection" else {}
+            owners.update((key, owner) for key, owner in found)
+            if set(owners) != set(ids):
+                return False
+            rights = rights_on(session, actor, kind, owners)
+            if not all(covers(right, needed) for right in rights.values()):
+                return False
+        return True
+
+    def list(
+        self,
+        actor: Actor,
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+        q: str | None = None,
+        status: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        min_ms: float | None = None,
+        target: str | None = None,
+        user: str | None = None,
+        favourite: bool | None = None,
+    ) -> Page[QueryRun]:
+        """See :meth:`dovetail.workspace.queries.Queries.history`."""
+        actor.require("read")
+        statement = select(QueryRow).options(selectinload(QueryRow.fragments))
+        with self._store.read() as session:
+            whose = whose_runs(session, actor, user)
+            if whose is not None:
+                statement = statement.where(QueryRow.user_id == whose)
+            if q:
+                statement = statement.where(contains(QueryRow.sql, q))
+            if status is not None:
+                if status not in STATUSES:
+                    raise invalid("status", "must be one of these", valid=list(STATUSES))
+                statement = statement.where(QueryRow.status == status)
+            if since is not None:
+                statement = statement.where(QueryRow.created_at >= since)
+            if until is not None:
+                statement = statement.where(QueryRow.created_at < until)
+            if min_ms is not None:
+                statement = statement.where(QueryRow.execution_ms >= min_ms)
+            if favourite is not None:
+                statement = statement.where(QueryRow.favourite.is_(favourite))
+            if target is not None:
+                read = select(ReadRow.query_id).where(ReadRow.object_id == target)
+                statement = statement.where(QueryRow.id.in_(read))
+            return page(
+                session,
+                statement,
+                QueryRow.created_at,
+                QueryRow.id,
+                show_run,
+                limit=limit,
+                cursor=cursor,
+            )
+
+    def delete(self, session: Transaction, query_id: str) -> None:
+        """Remove a run with its fragments."""
+        session.execute(delete(QueryRow).where(QueryRow.id == query_id))
+
+
+def whose_runs(session: Transaction, actor: Actor, user: str | None) -> str | None:
+    """The id of the user whose runs are asked for; None for everyone's.
+
+    Raises:
+        WorkspaceError: ``forbidden`` for another's without being an admin, ``not-found``.
+    """
+    from dovetail.workspace.users import user_named
+
+    if user is None:
+        return actor.user_id
+    if user != actor.user_id:
+        actor.require("administer")
+    return None if user == "*" else user_named(session, user).id
+
+
+def _add_figures(
+    row: QueryRow, profile: Profile, view: View, status: str, problem: Problem | None
+) -> None:
+    times = [f.milliseconds for f in profile.fragments if f.milliseconds is not None]
+    sources = max(times, default=0.0)
+    row.plan_ms = profile.planning_milliseconds
+    row.sources_ms = sources
+    row.finish_ms = max(0.0, (profile.milliseconds or 0.0) - sources)
+    row.bytes_moved = profile.bytes_moved
+    row.rows_moved = sum(fragment.rows or 0 for fragment in profile.fragments)
+    row.peak_memory = profile.peak_memory
+    for fragment in profile.fragments:
+        behind = view.behind.get(fragment.source)
+        outcome, error = status, None
+        if status == "FAILED" and problem is not None:
+            failed = problem.source == fragment.source
+            outcome = "FAILED" if failed else "CANCELLED"
+            error = problem.detail if failed else None
+        row.fragments.append(
+            FragmentRow(
+                number=fragment.number,
+                source=fragment.source,
+                kind=fragment.kind,
+                sql=redact(fragment.sql),
+                road=fragment.road,
+                status=outcome,
+                rows=fragment.rows,
+                bytes=fragment.bytes,
+                milliseconds=fragment.milliseconds,
+                cache="none" if fragment.cache == "off" else fragment.cache,
+                connection_id=behind.connection_id if behind else None,
+                connection_name=behind.connection_name if behind else None,
+                dataset_id=behind.dataset_id if behind else None,
+                pushed=list(pushed_operations(fragment.kind, fragment.sql)),
+                error=error,
+            )
+        )
+
+
+def show_run(row: QueryRow) -> QueryRun:
+    """A run as the workspace hands it out."""
+    result = "none"
+    if row.status == "SUCCESS":
+        alive = row.expires_at is not None and row.expires_at > now()
+        result = "stored" if alive else "expired"
+    return QueryRun(
+        id=row.id,
+        user_id=row.user_id,
+        user_name=row.user_name,
+        sql=row.sql,
+        target=row.target,
+        origin=row.origin,
+        question=row.question,
+        mode=row.mode,
+        status=row.status,
+        problem=Problem.from_dict(row.problem) if row.problem else None,
+        columns=tuple(Column(name, type_, label) for name, type_, label in row.columns),
+        row_count=row.row_count,
+        total_rows=None if row.truncated else row.row_count,
+        truncated=row.truncated,
+        limit_applied=row.limit_applied,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        execution_ms=row.execution_ms,
+        plan_ms=row.plan_ms,
+        sources_ms=row.sources_ms,
+        finish_ms=row.finish_ms,
+        bytes_moved=row.bytes_moved,
+        rows_moved=row.rows_moved,
+        peak_memory=row.peak_memory,
+        engine=row.engine,
+        cache=row.cache,
+        result=result,
+        result_bytes=row.result_bytes,
+        expires_at=row.expires_at,
+        progress_rows=row.row_count or 0,
+        progress_bytes=row.bytes_moved or 0,
+        favourite=row.favourite,
+        shared=row.shared,
+        warnings=tuple(row.warnings),
+        fragments=tuple(_fragment(fragment) for fragment in row.fragments),
+    )
+
+
+def _fragment(row: FragmentRow) -> FragmentRun:
+    return FragmentRun(
+        row.number,
+        row.source,
+        row.kind,
+        row.sql,
+        row.road,
+        row.status,
+        row.rows,
+        row.bytes,
+        row.milliseconds,
+        row.started_ms,
+        row.cache,
+        row.connection_id,
+        row.connection_name,
+        row.dataset_id,
+        tuple(row.pushed),
+        row.error,
+    )
