@@ -105,8 +105,47 @@ class History:
                 life = timedelta(seconds=self._store.limits.result_seconds)
                 row.expires_at = moment + life
             if profile is not None:
-                _add_figures(row, profile, view, status, problem)
+                self._add_figures(row, profile, view, status, problem)
             return True
+
+    def _add_figures(
+        self, row: QueryRow, profile: Profile, view: View, status: str, problem: Problem | None
+    ) -> None:
+        times = [f.milliseconds for f in profile.fragments if f.milliseconds is not None]
+        sources = max(times, default=0.0)
+        row.plan_ms = profile.planning_milliseconds
+        row.sources_ms = sources
+        row.finish_ms = max(0.0, (profile.milliseconds or 0.0) - sources)
+        row.bytes_moved = profile.bytes_moved
+        row.rows_moved = sum(fragment.rows or 0 for fragment in profile.fragments)
+        row.peak_memory = profile.peak_memory
+        for fragment in profile.fragments:
+            sql = redact(view.without_paths(fragment.sql, self._store.folders.files))
+            behind = view.behind.get(fragment.source)
+            outcome, error = status, None
+            if status == "FAILED" and problem is not None:
+                failed = problem.source == fragment.source
+                outcome = "FAILED" if failed else "CANCELLED"
+                error = problem.detail if failed else None
+            row.fragments.append(
+                FragmentRow(
+                    number=fragment.number,
+                    source=fragment.source,
+                    kind=fragment.kind,
+                    sql=sql,
+                    road=fragment.road,
+                    status=outcome,
+                    rows=fragment.rows,
+                    bytes=fragment.bytes,
+                    milliseconds=fragment.milliseconds,
+                    cache="none" if fragment.cache == "off" else fragment.cache,
+                    connection_id=behind.connection_id if behind else None,
+                    connection_name=behind.connection_name if behind else None,
+                    dataset_id=behind.dataset_id if behind else None,
+                    pushed=list(pushed_operations(fragment.kind, sql)),
+                    error=error,
+                )
+            )
 
     # -- reading --------------------------------------------------------------------------------
 
@@ -215,45 +254,6 @@ def whose_runs(session: Transaction, actor: Actor, user: str | None) -> str | No
     if user != actor.user_id:
         actor.require("administer")
     return None if user == "*" else user_named(session, user).id
-
-
-def _add_figures(
-    row: QueryRow, profile: Profile, view: View, status: str, problem: Problem | None
-) -> None:
-    times = [f.milliseconds for f in profile.fragments if f.milliseconds is not None]
-    sources = max(times, default=0.0)
-    row.plan_ms = profile.planning_milliseconds
-    row.sources_ms = sources
-    row.finish_ms = max(0.0, (profile.milliseconds or 0.0) - sources)
-    row.bytes_moved = profile.bytes_moved
-    row.rows_moved = sum(fragment.rows or 0 for fragment in profile.fragments)
-    row.peak_memory = profile.peak_memory
-    for fragment in profile.fragments:
-        behind = view.behind.get(fragment.source)
-        outcome, error = status, None
-        if status == "FAILED" and problem is not None:
-            failed = problem.source == fragment.source
-            outcome = "FAILED" if failed else "CANCELLED"
-            error = problem.detail if failed else None
-        row.fragments.append(
-            FragmentRow(
-                number=fragment.number,
-                source=fragment.source,
-                kind=fragment.kind,
-                sql=redact(fragment.sql),
-                road=fragment.road,
-                status=outcome,
-                rows=fragment.rows,
-                bytes=fragment.bytes,
-                milliseconds=fragment.milliseconds,
-                cache="none" if fragment.cache == "off" else fragment.cache,
-                connection_id=behind.connection_id if behind else None,
-                connection_name=behind.connection_name if behind else None,
-                dataset_id=behind.dataset_id if behind else None,
-                pushed=list(pushed_operations(fragment.kind, fragment.sql)),
-                error=error,
-            )
-        )
 
 
 def show_run(row: QueryRow) -> QueryRun:

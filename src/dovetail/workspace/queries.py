@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -188,12 +189,17 @@ class Queries:
         require_sql(request.sql, self._store.limits.sql_characters)
         params = self._statements.parameters(request.params)
         view = self._view(actor, request)
+        files = self._store.folders.files
         with self._sessions.lease(view) as session:
             try:
                 explanation = session.explain(request.sql, params, analyze=analyze)
             except DovetailError as error:
-                raise in_terms_of(view, request.sql, error) from None
-        return Explained(str(explanation), explanation.to_dict())
+                raise in_terms_of(view, request.sql, error, files) from None
+        data = json.dumps(explanation.to_dict(), default=str)
+        return Explained(
+            view.without_paths(str(explanation), files),
+            json.loads(view.without_paths(data, files)),
+        )
 
     def validate(self, actor: Actor, request: QueryRequest) -> Validation:
         """Whether it would run, and what columns it would give."""
@@ -204,7 +210,8 @@ class Queries:
             with self._sessions.lease(view) as session:
                 described = session.describe(request.sql)
         except QueryError as error:
-            return Validation((problem_of(in_terms_of(view, request.sql, error)),), ())
+            files = self._store.folders.files
+            return Validation((problem_of(in_terms_of(view, request.sql, error, files)),), ())
         except WorkspaceError as error:
             if error.code != "sql-empty":
                 raise

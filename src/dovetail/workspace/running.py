@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dovetail.errors import (
@@ -199,11 +200,12 @@ class Runner:
                     on_progress=progress,
                     on_start=job.started,
                 )
+                with result:
+                    job.profile = result.profile
+                    return self._take(job, result)
             except DovetailError as error:
-                raise in_terms_of(job.view, job.request.sql, error) from None
-            with result:
-                job.profile = result.profile
-                return self._take(job, result)
+                files = self._store.folders.files
+                raise in_terms_of(job.view, job.request.sql, error, files) from None
 
     def _take(self, job: Job, result: Result) -> tuple[Taken, list[str]]:
         job.columns = tuple(Column(name, type_, name) for name, type_ in result.columns)
@@ -273,8 +275,9 @@ class Runner:
             self._jobs.pop(job.id, None)
 
 
-def in_terms_of(view: View, sql: str, error: DovetailError) -> DovetailError:
+def in_terms_of(view: View, sql: str, error: DovetailError, files: Path) -> DovetailError:
     """An error as whoever wrote the query understands it: in terms of the target."""
+    error.message = view.without_paths(error.message, files)
     if isinstance(error, UsageError) and not isinstance(error, ConfigError):
         return WorkspaceError("parameters", error.message)
     if isinstance(error, UnknownNameError) and error.table is not None:

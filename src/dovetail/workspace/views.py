@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
@@ -66,6 +67,14 @@ class View:
         }
         tables = None if self.tables is None else {k: list(v) for k, v in self.tables.items()}
         return json.dumps([sources, tables], sort_keys=True)
+
+    def without_paths(self, text: str, files: Path) -> str:
+        """``text`` with the names of datasets in place of where their files lie."""
+        for name, what in self.sources.items():
+            if isinstance(what, str):
+                text = text.replace(str(files / what / DATA_FILE), name)
+                text = text.replace(str(files / what), name)
+        return text
 
     @property
     def names(self) -> tuple[str, ...]:
