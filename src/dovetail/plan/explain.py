@@ -56,6 +56,8 @@ def _describe(plan: nodes.Plan, found: list[nodes.Plan]) -> str:
             return f"Project {items(plan.items)}"
         case nodes.Window():
             return f"Window {items(plan.items)}"
+        case nodes.Unnest():
+            return f"Unnest {items((plan.item,))}"
         case nodes.Join():
             on = f" on {text(plan.condition)}" if plan.condition is not None else ""
             return f"Join {plan.kind}{on}"

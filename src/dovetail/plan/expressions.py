@@ -97,6 +97,8 @@ def node_expressions(node: nodes.Plan) -> Iterator[exp.Expression]:
         case nodes.Project() | nodes.Window():
             for item in node.items:
                 yield item.expression
+        case nodes.Unnest():
+            yield node.item.expression
         case nodes.Join():
             if node.condition is not None:
                 yield node.condition
@@ -143,6 +145,8 @@ def map_expressions(
             result = nodes.Project(child, items(node.items))
         case nodes.Window(input=child):
             result = nodes.Window(child, items(node.items))
+        case nodes.Unnest(input=child):
+            result = nodes.Unnest(child, items((node.item,))[0])
         case nodes.Join() if node.condition is not None:
             result = nodes.Join(node.kind, node.left, node.right, apply(node.condition))
         case nodes.Aggregate(input=child):

@@ -274,6 +274,31 @@ class Window(Plan):
 
 
 @dataclass(frozen=True)
+class Unnest(Plan):
+    """Every input row once per element of the list ``item``, which delivers the element.
+
+    A NULL or empty list gives no row.
+    """
+
+    input: Plan
+    item: Item
+
+    def __post_init__(self) -> None:
+        _check_distinct(self.columns, "Unnest")
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        return (*self.input.columns, self.item.column)
+
+    @property
+    def inputs(self) -> tuple[Plan, ...]:
+        return (self.input,)
+
+    def _rebuild(self, inputs: tuple[Plan, ...]) -> Plan:
+        return replace(self, input=inputs[0])
+
+
+@dataclass(frozen=True)
 class Sort(Plan):
     """The input's rows in order of ``keys``; ties in any order. Only Limit above relies on it."""
 
@@ -389,10 +414,15 @@ class Values(Plan):
 
 @dataclass(frozen=True)
 class WithScan(Plan):
-    """Reads the rows of the :class:`With` definition ``name``, position by position."""
+    """Reads the rows of the :class:`With` definition ``name``, position by position.
+
+    In the step of a keyed recursion it reads the rows found last, or with ``recurring`` all rows
+    found so far.
+    """
 
     name: str
     outputs: tuple[Column, ...]
+    recurring: bool = False
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -405,7 +435,8 @@ class With(Plan):
 
     When ``step`` is set the definition is recursive: it starts with the rows of ``definition``
     and repeats ``step`` over the rows found last until none is new (``union_all`` False) or none
-    is left (True).
+    is left (True). With ``keys``, names of columns of ``definition``, a row found later replaces
+    one with equal keys, and ``step`` may also read all rows found so far.
     """
 
     name: str
@@ -414,6 +445,7 @@ class With(Plan):
     step: Plan | None = None
     union_all: bool = True
     materialized: bool | None = None
+    keys: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[Column, ...]:

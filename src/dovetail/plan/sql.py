@@ -100,6 +100,8 @@ class SqlBuilder:
                 return self._aggregate(plan)
             case nodes.Window():
                 return self._window(plan)
+            case nodes.Unnest():
+                return self._unnest(plan)
             case nodes.Sort():
                 return self._sort(plan)
             case nodes.Limit():
@@ -254,6 +256,15 @@ class SqlBuilder:
         block.stage = _WINDOW
         return block
 
+    def _unnest(self, plan: nodes.Unnest) -> _Block:
+        block = self._block(plan.input)
+        if block.stage > _WHERE or not self._foldable(block, [plan.item.expression]):
+            block = self._derive(block, plan.input.columns)
+        value = self._expression(plan.item.expression, block, plan.input.columns)
+        block.columns[plan.item.column.name] = exp.Anonymous(this="unnest", expressions=[value])
+        # It makes rows, so nothing may be folded into its place.
+        return self._derive(block, plan.columns)
+
     def _sort(self, plan: nodes.Sort) -> _Block:
         block = self._block(plan.input)
         expressions = [key.expression for key in plan.keys]
@@ -324,6 +335,8 @@ class SqlBuilder:
         cte = exp.CTE(this=definition, alias=alias)
         if plan.materialized is not None:
             cte.set("materialized", plan.materialized)
+        if plan.keys:
+            cte.set("key_expressions", [_identifier(name) for name in plan.keys])
         existing = body.args.get("with_")
         expressions = [cte, *(existing.expressions if existing else [])]
         recursive = plan.step is not None or bool(existing and existing.args.get("recursive"))
@@ -336,6 +349,8 @@ class SqlBuilder:
             raise InternalError(f"no definition of {plan.name} in scope")
         alias = self._alias()
         table = exp.Table(this=_identifier(plan.name))
+        if plan.recurring:
+            table.set("db", exp.Identifier(this="recurring"))
         columns: dict[str, exp.Expression] = {
             column.name: _qualified(alias, name)
             for column, name in zip(plan.outputs, names, strict=True)

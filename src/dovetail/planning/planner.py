@@ -21,6 +21,7 @@ from dovetail.errors import DovetailError, QuerySyntaxError, RefusedError
 from dovetail.execution.run import Piece, Work
 from dovetail.language.sql.bind import Binder
 from dovetail.language.sql.judge import Judged, TableRef
+from dovetail.language.sql.judge_functions import MACROS
 from dovetail.language.sql.scope import NotModelled
 from dovetail.local_tables import LocalTables
 from dovetail.optimize.context import Context
@@ -114,9 +115,12 @@ class Planner:
             key: [(column.name, column.type.text) for column in table.columns]
             for key, table in tables.items()
         }
+        # Names, types and errors are those of the text as it is written, macros and all.
         described = self._reference.describe(
             judged.sql, shadows, values, known_tables=_known(tables)
         )
+        if judged.functions & MACROS:
+            judged = self._expanded(judged)
         try:
             planned = self._modelled(judged, tables, values, described, limit, rules, disabled)
         except NotModelled as reason:
@@ -142,6 +146,14 @@ class Planner:
             if rewritten == text:
                 raise
             return self._reference.judge(rewritten)
+
+    def _expanded(self, judged: Judged) -> Judged:
+        """The same with the bodies of macros in place of their calls."""
+        from dovetail.functions.expand import expand
+
+        text = expand(judged.sql)
+        # What the user may not write, a body does not do: it is judged like any other text.
+        return self._reference.judge(text)
 
     def _recall(self, key: _Key, tables: Mapping[TableKey, TableInfo]) -> Planned | None:
         """The plan made before for the same text over the same tables, under a new tag."""
@@ -274,6 +286,21 @@ class Planner:
         binder = Binder(resolve, self._reference, literals)
         bound = binder.bind(tree).plan
         bound = self._as_described(binder, bound, described)
+        return self.finish(judged.sql, bound, described, limit, rules, disabled)
+
+    def finish(
+        self,
+        text: str,
+        bound: nodes.Plan,
+        described: list[tuple[str, Type]],
+        limit: int | None = None,
+        rules: bool = True,
+        disabled: frozenset[str] = frozenset(),
+    ) -> Planned:
+        """Optimize and federate a bound plan, whatever language ``text`` is written in.
+
+        ``described`` are its output columns as they are to be called.
+        """
         names = distinct_names([name for name, _ in described])
         if limit is not None:
             bound = nodes.Limit(bound, limit)
@@ -290,7 +317,7 @@ class Planner:
         federated = federate(plan, context)
         work, residual = self._work(federated, names, described, context)
         return Planned(
-            judged.sql,
+            text,
             work,
             [(n, t.text) for n, (_, t) in zip(names, described, strict=True)],
             "plan",

@@ -82,6 +82,9 @@ def _node(plan: nodes.Plan, needed: set[str]) -> nodes.Plan:
             if len(items) == len(plan.items):
                 return plan.with_inputs([child])
             return nodes.Window(child, items)
+        case nodes.Unnest():
+            used = needed | free_columns(plan.item.expression)
+            return plan.with_inputs([_prune(plan.input, used)])
         case nodes.Aggregate():
             aggregates = tuple(i for i in plan.aggregates if i.column.name in needed)
             if not plan.keys and not aggregates:

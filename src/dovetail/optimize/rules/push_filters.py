@@ -72,6 +72,12 @@ def _push(plan: nodes.Plan, parts: Parts) -> nodes.Plan:
             stay = [p for p in moving if p not in below]
             child = _push(plan.input, below)
             return _filter(plan.with_inputs([child]), [*stay, *staying])
+        case nodes.Unnest():
+            made = plan.item.column.name
+            below = [p for p in moving if made not in free_columns(p)]
+            stay = [p for p in moving if made in free_columns(p)]
+            child = _push(plan.input, below)
+            return _filter(plan.with_inputs([child]), [*stay, *staying])
         case nodes.Sort():
             return _filter(plan.with_inputs([_push(plan.input, moving)]), staying)
         case nodes.Distinct() if not plan.on:
