@@ -121,6 +121,7 @@ class DuckDBReference:
         run("SET lock_configuration = true")
         self._cache = _Cache()
         self._catalogs: set[str] = set()
+        self._macros: set[str] = set()
         self._schemas: set[tuple[str, str]] = set()
         self._tables: dict[TableKey, tuple[tuple[str, str], ...]] = {}
 
@@ -304,6 +305,25 @@ class DuckDBReference:
                 timer.cancel()
         return row
 
+    def _know_macros(self, judged: Judged) -> None:
+        """Make the macros that a query calls, so that it is described as it is written."""
+        for name in sorted((judged.functions & judge_functions.MACROS) - self._macros):
+            from dovetail.functions.macros import macros
+
+            self._connection.execute(macros()[name].statement)
+            self._macros.add(name)
+
+    def _written_names(self, judged: Judged, names: list[str]) -> list[str]:
+        if not judged.functions & judge_functions.MACROS or judged.statement_kind != "select":
+            return names
+        from dovetail.functions.naming import written_names
+
+        def run(sql: str, argument: str) -> str:
+            row = self._connection.execute(sql, [argument]).fetchone()
+            return str(row[0]) if row else ""
+
+        return written_names(judged.ast, names, run)
+
     # -- queries ----------------------------------------------------------------------------
 
     def describe(
@@ -328,6 +348,7 @@ class DuckDBReference:
         """
         judged = self.judge(sql)
         with self._lock:
+            self._know_macros(judged)
             self._prepare(judged, tables, known_tables)
             shown, tables = self._with_file_shadows(judged, tables, files)
             if judged.dynamic_pivot:
@@ -336,7 +357,8 @@ class DuckDBReference:
             text, prefix = _describing(shown)
             with self._mapped(judged.sql, judged, tables, known_tables, prefix):
                 rows = self._execute(text, parameters).fetchall()
-            return [(row[0], parse_type(row[1])) for row in rows]
+            names = self._written_names(judged, [row[0] for row in rows])
+            return [(name, parse_type(row[1])) for name, row in zip(names, rows, strict=True)]
 
     def scanned_columns(
         self,

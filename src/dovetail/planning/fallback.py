@@ -31,8 +31,12 @@ def fallback(
     reason: str,
     scanned: Mapping[TableKey, frozenset[str]] | None,
     connectors: Mapping[str, Connector],
+    *,
+    rename: bool = False,
 ) -> Planned:
     """A query of which DuckDB runs the text itself.
+
+    With ``rename`` its columns are named as described: the text is not the one that was written.
 
     ``described`` are its columns as far as they are known before it runs, ``scanned`` the columns
     it reads of each table (None: all). The other columns stay there by name, as NULL, so that
@@ -83,6 +87,9 @@ def fallback(
     text = judged.sql.strip().rstrip(";")
     if limit is not None and judged.statement_kind in ("select", "with", "from", "values"):
         text = f"SELECT * FROM (\n{text}\n) LIMIT {limit}"
+    if rename and described is not None:
+        named = ", ".join(quote(name) for name in distinct_names([name for name, _ in described]))
+        text = f"SELECT * FROM (\n{text}\n) AS written({named})"
     if described is not None:
         names = distinct_names([name for name, _ in described])
         columns = [(n, t.text) for n, (_, t) in zip(names, described, strict=True)]

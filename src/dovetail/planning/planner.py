@@ -22,7 +22,7 @@ from dovetail.execution.run import Piece, Work
 from dovetail.language.sql.bind import Binder
 from dovetail.language.sql.judge import Judged, TableRef
 from dovetail.language.sql.judge_functions import MACROS
-from dovetail.language.sql.scope import NotModelled
+from dovetail.language.sql.scope import Names, NotModelled
 from dovetail.local_tables import LocalTables
 from dovetail.optimize.context import Context
 from dovetail.optimize.federate import FederatedPlan, federate
@@ -119,7 +119,9 @@ class Planner:
         described = self._reference.describe(
             judged.sql, shadows, values, known_tables=_known(tables)
         )
-        if judged.functions & MACROS:
+        has_macros = bool(judged.functions & MACROS)
+        if has_macros:
+            key = (text, *key[1:])  # its columns are named as it is written
             judged = self._expanded(judged)
         try:
             planned = self._modelled(judged, tables, values, described, limit, rules, disabled)
@@ -133,6 +135,7 @@ class Planner:
                 str(reason),
                 self._reference.scanned_columns(judged.sql, shadows, values),
                 self._local.connectors,
+                rename=has_macros,
             )
         self._remember(key, tables, planned)
         return planned
@@ -224,6 +227,62 @@ class Planner:
                 )
             self._check_view(inner, above | {table.qualified_name})
 
+    # -- what rules ask for ---------------------------------------------------------------------
+
+    @property
+    def reference(self) -> DuckDBReference:
+        """The reference semantics of this session."""
+        return self._reference
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the configured sources."""
+        return self._catalogs.sources
+
+    @property
+    def spool_directory(self) -> Path:
+        """The session's private folder."""
+        return self._local.spool_directory
+
+    def source_named(self, name: str) -> str | None:
+        """The configured spelling of a source name, or None."""
+        return self._catalogs.source_name(name)
+
+    def find(self, parts: tuple[str, ...]) -> TableInfo:
+        """The table that the parts of a name mean, as in FROM."""
+        catalog, schema, name = (("", "") + parts)[-3:]
+        return self._table(TableRef(catalog, schema, name))
+
+    def file(self, path: str, format: str | None, options: Mapping[str, Any]) -> TableInfo:
+        """The table of a path as in FROM, or read by the options of a ``read_…`` call."""
+        if self._only is not None:
+            raise RefusedError(
+                f"{path}: files cannot be read here, only datasets and configured sources"
+            )
+        return self._local.file(path, format, options)
+
+    def stdin(self) -> TableInfo | None:
+        """Standard input as a table, or None when the session has none."""
+        return None if self._only is not None else self._local.stdin()
+
+    def bind(self, text: str, names: Names) -> tuple[nodes.Plan, list[str]]:
+        """The plan of a SELECT inside another query, with columns named by ``names``.
+
+        Raises:
+            NotModelled: the plan has no place for it.
+        """
+        judged = self._judged(text)
+        self._refuse_foreign_calls(judged)
+        tables = {ref.key: self._table(ref) for ref in judged.tables}
+        if judged.files or judged.parameters:
+            raise NotModelled("reader calls and parameters")
+        shadows = {key: [(c.name, c.type.text) for c in t.columns] for key, t in tables.items()}
+        described = self._reference.describe(judged.sql, shadows, known_tables=_known(tables))
+        if described is None:
+            raise NotModelled("its columns are known only when it runs")
+        bound = self._bound(judged, tables, {}, described, names)
+        return bound, distinct_names([name for name, _ in described])
+
     def table_named(self, written: str) -> TableInfo | None:
         """The table a bare name or quoted path means, or None when the text is a query."""
         stripped = written.strip()
@@ -269,6 +328,17 @@ class Planner:
     ) -> Planned:
         if described is None:
             raise NotModelled("its columns are known only when it runs")
+        bound = self._bound(judged, tables, values, described)
+        return self.finish(judged.sql, bound, described, limit, rules, disabled)
+
+    def _bound(
+        self,
+        judged: Judged,
+        tables: Mapping[TableKey, TableInfo],
+        values: Mapping[str, Any] | Sequence[Any],
+        described: list[tuple[str, Type]],
+        names: Names | None = None,
+    ) -> nodes.Plan:
         if judged.statement_kind not in ("select", "with", "from", "values"):
             raise NotModelled(judged.statement_kind.upper())
         if judged.positional or not isinstance(values, Mapping):
@@ -284,9 +354,8 @@ class Planner:
             return found
 
         binder = Binder(resolve, self._reference, literals)
-        bound = binder.bind(tree).plan
-        bound = self._as_described(binder, bound, described)
-        return self.finish(judged.sql, bound, described, limit, rules, disabled)
+        binder.names = names or binder.names
+        return self._as_described(binder, binder.bind(tree).plan, described)
 
     def finish(
         self,

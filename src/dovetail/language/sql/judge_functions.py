@@ -135,6 +135,17 @@ FILE_FUNCTIONS: Final = names(
 )
 """Table functions that read files: the session checks their paths against what it allows."""
 
+MACROS: Final = names(
+    """
+    band business_days cagr clean_text convert_unit count_substring cv dateadd fiscal_quarter
+    fiscal_year format_compact fv initcap iqr is_date is_integer is_leap_year is_numeric
+    log_return npv ordinal parse_number pct_change percentile pmt pv safe_divide sharpe
+    strip_punctuation substring_after substring_before to_snake_case volatility vwap
+    width_bucket word_count zscore
+    """
+)
+"""Macros of :mod:`dovetail.functions`, which the planner expands; a test holds them together."""
+
 TABLE_FUNCTIONS: Final = names(
     """
     generate_series icu_calendar_names json_each json_tree pg_timezone_names range repeat
