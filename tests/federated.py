@@ -60,12 +60,14 @@ def federate(
     folder: Path,
     server: Callable[[str], Server],
     local: duckdb.DuckDBPyConnection | None = None,
+    collations: Mapping[str, str] | None = None,
 ) -> Federated:
     """Load every table of ``places`` (table → postgres, mysql, sqlite, duckdb, parquet or csv).
 
     ``declared`` stands in an order in which foreign keys can be loaded; keys between tables that
-    live in different places are left out. ``server(kind)`` gives a test server. Without ``local``
-    the tables are also loaded into a new in-memory DuckDB.
+    live in different places are left out. ``server(kind)`` gives a test server; ``collations`` are
+    those of :func:`~tests.databases.create_database` by kind. Without ``local`` the tables are also
+    loaded into a new in-memory DuckDB.
     """
     fill_local = local is None
     local = local or duckdb.connect(config={"threads": 1})
@@ -89,7 +91,8 @@ def federate(
         source = SOURCE_OF[place]
         if place in ("postgres", "mysql"):
             if place not in databases:
-                databases[place] = create_database(server(place), name)
+                collation = (collations or {}).get(place, "")
+                databases[place] = create_database(server(place), name, collation=collation)
                 sources[source] = databases[place].source()
             databases[place].load(table_name, rows, here)
         elif place == "sqlite":

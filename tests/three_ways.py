@@ -76,22 +76,21 @@ def differ(
     if not ordered:
         rows, expected = sorted(rows, key=_key), sorted(expected, key=_key)
     for number, (row, wanted) in enumerate(zip(rows, expected, strict=True)):
-        if len(row) != len(wanted) or not all(
-            _same(a, b) for a, b in zip(row, wanted, strict=True)
-        ):
+        if len(row) != len(wanted) or not all(same(a, b) for a, b in zip(row, wanted, strict=True)):
             return f"row {number} is {row!r}, not {wanted!r}"
     return None
 
 
-def _same(a: Any, b: Any) -> bool:
+def same(a: Any, b: Any) -> bool:
+    """Whether two values are equal; doubles may differ by a relative 1e-9."""
     if isinstance(a, float) and isinstance(b, float):
         if math.isnan(a) or math.isnan(b):
             return math.isnan(a) and math.isnan(b)
         return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12)
     if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(_same(x, y) for x, y in zip(a, b, strict=True))
+        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
     if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(_same(a[k], b[k]) for k in a)
+        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
     return type(a) is type(b) and a == b
 
 
