@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Table, delete, insert, select, update
 from sqlalchemy.orm import Session as Transaction
 from sqlalchemy.orm import selectinload
 
@@ -34,6 +34,11 @@ STATUSES = ("PENDING", "RUNNING", "SUCCESS", "FAILED", "CANCELLED")
 UNFINISHED = ("PENDING", "RUNNING")
 
 
+_QUERIES = cast(Table, QueryRow.__table__)
+_FRAGMENTS = cast(Table, FragmentRow.__table__)
+_READS = cast(Table, ReadRow.__table__)
+
+
 class History:
     """The table of runs."""
 
@@ -44,38 +49,44 @@ class History:
 
     def add(
         self, actor: Actor, query_id: str, request: QueryRequest, view: View, mode: str
-    ) -> None:
+    ) -> QueryRow:
         """A new run, PENDING."""
+        row = QueryRow(
+            id=query_id,
+            user_id=actor.user_id,
+            user_name=actor.name,
+            sql=redact(request.sql),
+            target=dict(view.target),
+            origin=request.origin,
+            question=request.question,
+            mode=mode,
+            status="PENDING",
+            columns=[],
+            truncated=False,
+            limit_applied=False,
+            created_at=now(),
+            engine="duckdb",
+            cache="none",
+            favourite=False,
+            shared=False,
+            cancel_requested=False,
+            warnings=[],
+            worker_id=self._store.worker_id,
+        )
+        reads = [{"query_id": query_id, "object_kind": k, "object_id": i} for k, i in view.reads]
         with self._store.write() as session:
-            session.add(
-                QueryRow(
-                    id=query_id,
-                    user_id=actor.user_id,
-                    user_name=actor.name,
-                    sql=redact(request.sql),
-                    target=dict(view.target),
-                    origin=request.origin,
-                    question=request.question,
-                    mode=mode,
-                    status="PENDING",
-                    worker_id=self._store.worker_id,
-                    reads=[ReadRow(object_kind=k, object_id=i) for k, i in view.reads],
-                )
-            )
+            session.execute(insert(_QUERIES).values(_values(row)))
+            if reads:
+                session.execute(insert(_READS), reads)
+        return row
 
-    def begin(self, query_id: str) -> bool:
+    def begin(self, row: QueryRow) -> bool:
         """RUNNING; False when it has been cancelled before."""
-        with self._store.write() as session:
-            changed = session.execute(
-                update(QueryRow)
-                .where(QueryRow.id == query_id, QueryRow.status == "PENDING")
-                .values(status="RUNNING", started_at=now())
-            )
-            return bool(changed.rowcount)  # type: ignore[attr-defined]
+        return self._change(row, ("PENDING",), {"status": "RUNNING", "started_at": now()})
 
     def finish(
         self,
-        query_id: str,
+        row: QueryRow,
         status: str,
         *,
         view: View,
@@ -88,37 +99,57 @@ class History:
         warnings: Sequence[str] = (),
     ) -> bool:
         """The end of a run, once: False when it had ended otherwise before."""
-        with self._store.write() as session:
-            row = session.get(QueryRow, query_id, with_for_update=True)
-            if row is None or row.status not in UNFINISHED:
-                return False
-            moment = now()
-            row.status, row.finished_at = status, moment
-            row.execution_ms = execution_ms
-            row.problem = None if problem is None else problem.to_dict()
-            row.warnings = list(warnings)
-            row.limit_applied = limit_applied
-            if taken is not None:
-                row.columns = [[c.name, c.type, c.label] for c in columns]
-                row.row_count, row.truncated = taken.rows, taken.truncated
-                row.result_bytes = taken.bytes
-                life = timedelta(seconds=self._store.limits.result_seconds)
-                row.expires_at = moment + life
-            if profile is not None:
-                self._add_figures(row, profile, view, status, problem)
-            return True
+        moment = now()
+        changes: dict[str, Any] = {
+            "status": status,
+            "finished_at": moment,
+            "execution_ms": execution_ms,
+            "problem": None if problem is None else problem.to_dict(),
+            "warnings": list(warnings),
+            "limit_applied": limit_applied,
+        }
+        if taken is not None:
+            changes["columns"] = [[c.name, c.type, c.label] for c in columns]
+            changes["row_count"], changes["truncated"] = taken.rows, taken.truncated
+            changes["result_bytes"] = taken.bytes
+            life = timedelta(seconds=self._store.limits.result_seconds)
+            changes["expires_at"] = moment + life
+        fragments: list[FragmentRow] = []
+        if profile is not None:
+            changes.update(_figures(profile))
+            fragments = self._fragments(row.id, profile, view, status, problem)
+        return self._change(row, UNFINISHED, changes, fragments)
 
-    def _add_figures(
-        self, row: QueryRow, profile: Profile, view: View, status: str, problem: Problem | None
-    ) -> None:
-        times = [f.milliseconds for f in profile.fragments if f.milliseconds is not None]
-        sources = max(times, default=0.0)
-        row.plan_ms = profile.planning_milliseconds
-        row.sources_ms = sources
-        row.finish_ms = max(0.0, (profile.milliseconds or 0.0) - sources)
-        row.bytes_moved = profile.bytes_moved
-        row.rows_moved = sum(fragment.rows or 0 for fragment in profile.fragments)
-        row.peak_memory = profile.peak_memory
+    def _change(
+        self,
+        row: QueryRow,
+        expected: Sequence[str],
+        changes: Mapping[str, Any],
+        fragments: Sequence[FragmentRow] = (),
+    ) -> bool:
+        """Change a run in the store, and ``row`` with it, if its status is as expected.
+
+        Plain statements: the unit of work of the ORM costs more here than a short query does.
+        """
+        with self._store.write() as session:
+            changed = session.execute(
+                update(_QUERIES)
+                .where(_QUERIES.c.id == row.id, _QUERIES.c.status.in_(expected))
+                .values(**changes)
+            )
+            if not changed.rowcount:  # type: ignore[attr-defined]
+                return False
+            if fragments:
+                session.execute(insert(_FRAGMENTS), [_values(one) for one in fragments])
+        for name, value in changes.items():
+            setattr(row, name, value)
+        row.fragments = list(fragments)
+        return True
+
+    def _fragments(
+        self, query_id: str, profile: Profile, view: View, status: str, problem: Problem | None
+    ) -> list[FragmentRow]:
+        rows = []
         for fragment in profile.fragments:
             sql = redact(view.without_paths(fragment.sql, self._store.folders.files))
             behind = view.behind.get(fragment.source)
@@ -127,8 +158,9 @@ class History:
                 failed = problem.source == fragment.source
                 outcome = "FAILED" if failed else "CANCELLED"
                 error = problem.detail if failed else None
-            row.fragments.append(
+            rows.append(
                 FragmentRow(
+                    query_id=query_id,
                     number=fragment.number,
                     source=fragment.source,
                     kind=fragment.kind,
@@ -138,6 +170,7 @@ class History:
                     rows=fragment.rows,
                     bytes=fragment.bytes,
                     milliseconds=fragment.milliseconds,
+                    started_ms=None,
                     cache="none" if fragment.cache == "off" else fragment.cache,
                     connection_id=behind.connection_id if behind else None,
                     connection_name=behind.connection_name if behind else None,
@@ -146,6 +179,7 @@ class History:
                     error=error,
                 )
             )
+        return rows
 
     # -- reading --------------------------------------------------------------------------------
 
@@ -254,6 +288,24 @@ def whose_runs(session: Transaction, actor: Actor, user: str | None) -> str | No
     if user != actor.user_id:
         actor.require("administer")
     return None if user == "*" else user_named(session, user).id
+
+
+def _figures(profile: Profile) -> dict[str, Any]:
+    times = [f.milliseconds for f in profile.fragments if f.milliseconds is not None]
+    sources = max(times, default=0.0)
+    return {
+        "plan_ms": profile.planning_milliseconds,
+        "sources_ms": sources,
+        "finish_ms": max(0.0, (profile.milliseconds or 0.0) - sources),
+        "bytes_moved": profile.bytes_moved,
+        "rows_moved": sum(fragment.rows or 0 for fragment in profile.fragments),
+        "peak_memory": profile.peak_memory,
+    }
+
+
+def _values(row: QueryRow | FragmentRow) -> dict[str, Any]:
+    """The columns of a row that is not in a session, by name."""
+    return {column.key: getattr(row, column.key) for column in row.__table__.columns}
 
 
 def show_run(row: QueryRow) -> QueryRun:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 
 _DIALECTS = {"postgres": "postgres", "mysql": "mysql", "sqlite": "sqlite"}
 
 
+@lru_cache(maxsize=2048)
 def pushed_operations(kind: str, sql: str) -> tuple[str, ...]:
     """Some of projection, filter, semi_join, join, aggregate, distinct, sort, limit, set_operation.
 

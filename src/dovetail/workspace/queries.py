@@ -110,7 +110,7 @@ class Queries:
         self._runner.submit(job)
         self._runner.wait(job)
         assert job.schema is not None
-        run = self._shown(job.id)
+        run = show_run(job.row)
         table = pa.Table.from_batches(job.batches, schema=job.schema)
         return QueryAnswer(run, Rows(job.columns, table, 0, run.total_rows))
 
@@ -119,7 +119,7 @@ class Queries:
         actor.require("query")
         job = self._job(actor, request, "async")
         self._runner.submit(job)
-        return replace(self._shown(job.id), status="PENDING")
+        return replace(show_run(job.row), status="PENDING")
 
     def _job(self, actor: Actor, request: QueryRequest, mode: str) -> Job:
         limits = self._store.limits

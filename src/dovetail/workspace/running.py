@@ -28,6 +28,7 @@ from dovetail.execution.profile import Profile
 from dovetail.workspace.access import Actor
 from dovetail.workspace.admission import Admission, Ticket
 from dovetail.workspace.history import History
+from dovetail.workspace.models import QueryRow
 from dovetail.workspace.problems import WorkspaceError, problem_of
 from dovetail.workspace.result_files import ResultWriter, Taken
 from dovetail.workspace.sessions import Sessions
@@ -69,6 +70,7 @@ class Job:
     profile: Profile | None = None
     ticket: Ticket | None = None
     began: float | None = None
+    row: QueryRow = field(default_factory=QueryRow)
     rows: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _cancelled: bool = False
@@ -127,7 +129,7 @@ class Runner:
         Raises:
             WorkspaceError: ``queue-full``, ``busy``.
         """
-        self._history.add(job.actor, job.id, job.request, job.view, job.mode)
+        job.row = self._history.add(job.actor, job.id, job.request, job.view, job.mode)
         with self._lock:
             self._jobs[job.id] = job
         try:
@@ -173,7 +175,7 @@ class Runner:
     def _run(self, job: Job) -> None:
         job.began = time.monotonic()
         try:
-            if not self._history.begin(job.id):
+            if not self._history.begin(job.row):
                 self._end(job, "CANCELLED", CancelledError("the query was cancelled"))
                 return
             taken, warnings = self._execute(job)
@@ -244,7 +246,7 @@ class Runner:
         elapsed = 0.0 if job.began is None else (time.monotonic() - job.began) * 1e3
         try:
             written = self._history.finish(
-                job.id,
+                job.row,
                 status,
                 view=job.view,
                 execution_ms=elapsed,
