@@ -100,6 +100,24 @@ class LocalTables:
                 error.location = call.location
             raise
 
+    @property
+    def spool_directory(self) -> Path:
+        """The session's private folder."""
+        return self._spool
+
+    def file(self, path: str, format: str | None, options: Mapping[str, object]) -> TableInfo:
+        """A file read by a given format and options; None and nothing is as in FROM."""
+        paths = self._open()
+        if format is None and not options:
+            return paths.path(path)
+        return paths.reading(path, format, options)
+
+    def stdin(self) -> TableInfo | None:
+        """Standard input as a table, or None when the session has none."""
+        if self._stdin is None:
+            return None
+        return self._open().spooled(self._spooled_stdin(self._stdin))
+
     def _in_database(self, parts: tuple[str, ...]) -> TableInfo:
         from dovetail.config import DuckDBSettings, SQLiteSettings
         from dovetail.connectors.registry import open_connector

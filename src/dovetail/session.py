@@ -43,6 +43,7 @@ from dovetail.planning import Planned, Planner
 if TYPE_CHECKING:
     from dovetail.config import Config
     from dovetail.explanation import Explanation
+    from dovetail.program import Program
 
 Progress = Callable[[Profile], None]
 
@@ -180,6 +181,50 @@ class Session:
                     raise
                 self._catalogs.refresh(error.source)
         raise AssertionError
+
+    def rules(
+        self,
+        program: str,
+        goal: str | None = None,
+        params: Mapping[str, Any] | None = None,
+        *,
+        result: int | None = None,
+        limit: int | None = None,
+        timeout: float | None = None,
+        rules: bool | Collection[str] = True,
+        on_progress: Progress | None = None,
+        on_start: Callable[[Callable[[], None]], None] | None = None,
+        **options: Any,
+    ) -> Result:
+        """Run a goal of a rules program, or the one goal that its text holds.
+
+        ``result`` chooses among several goals of the text, from 1. ``options`` are those of
+        :class:`dovetail.program.Program`; the others are as in :meth:`sql`.
+
+        Raises:
+            RulesError: every mistake in the program, or in the goal.
+        """
+        return self.program(program, params, **options).run(
+            goal,
+            result=result,
+            limit=limit,
+            timeout=timeout,
+            rules=rules,
+            on_progress=on_progress,
+            on_start=on_start,
+        )
+
+    def program(
+        self, text: str, params: Mapping[str, Any] | None = None, **options: Any
+    ) -> Program:
+        """A rules program, parsed and checked.
+
+        Raises:
+            RulesError: every mistake in it.
+        """
+        from dovetail.program import Program
+
+        return Program(self, text, params, **options)
 
     def explain(
         self,

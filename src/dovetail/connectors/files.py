@@ -350,6 +350,13 @@ class PathsConnector(FilesConnector):
         """The table of a ``read_csv(…)`` call; raises as :func:`file_function` does."""
         return file_function(function, arguments, options, source=self.name, **self._places())
 
+    def reading(self, path: str, format: str | None, options: Mapping[str, Any]) -> FileTable:
+        """The table of a path read by options; also of a file that the session itself wrote."""
+        places = self._places()
+        if Path(path).is_relative_to(self.spool):
+            places["allowed_directories"] = (self.spool,)
+        return file_table(path, source=self.name, format=format, options=options, **places)
+
     def database(self, path: str) -> tuple[str, Path]:
         """Kind and path of the database file in ``'db.sqlite'.table``."""
         return database_file(

@@ -63,6 +63,7 @@ class Profile:
     spilled_bytes: int | None = None
     road: str = "plan"  # or "fallback": the engine ran the original text
     fallback_reason: str = ""
+    record_errors: dict[str, int] = field(default_factory=dict)  # by declared source of a program
 
     @property
     def bytes_moved(self) -> int:
@@ -80,6 +81,7 @@ class Profile:
             "spilled_bytes": self.spilled_bytes,
             "road": self.road,
             "fallback_reason": self.fallback_reason,
+            **({"record_errors": self.record_errors} if self.record_errors else {}),
             "fragments": [fragment.to_dict() for fragment in self.fragments],
         }
 

@@ -250,7 +250,7 @@ class Planner:
 
     def find(self, parts: tuple[str, ...]) -> TableInfo:
         """The table that the parts of a name mean, as in FROM."""
-        catalog, schema, name = (("", "") + parts)[-3:]
+        catalog, schema, name = ("", "", *parts)[-3:]
         return self._table(TableRef(catalog, schema, name))
 
     def file(self, path: str, format: str | None, options: Mapping[str, Any]) -> TableInfo:

@@ -1,0 +1,330 @@
+"""Rules as queries: finds the tables a program names, and plans its goals."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dovetail.catalog.model import TableInfo
+from dovetail.errors import DataError, DovetailError, UnknownNameError
+from dovetail.language.rules.compiler import (
+    Compiled,
+    Compiler,
+    RuleLimits,
+    choose_goal,
+    compile_program,
+)
+from dovetail.language.rules.diagnostics import (
+    Diagnostic,
+    RulesError,
+    SourceText,
+    Span,
+    did_you_mean,
+    fail,
+)
+from dovetail.language.rules.directives import SourceDeclaration
+from dovetail.language.rules.sources import Used
+from dovetail.language.sql.scope import Names, NotModelled
+from dovetail.plan import nodes
+from dovetail.plan.expressions import transform_plan
+from dovetail.planning.planned import Planned
+from dovetail.planning.records import (
+    BadRecord,
+    Policy,
+    Report,
+    TooManyErrors,
+    checked_lines,
+    field_kinds,
+    open_lines,
+)
+from dovetail.types import Type
+
+if TYPE_CHECKING:
+    from dovetail.planning.planner import Planner
+
+
+@dataclass(frozen=True)
+class RulesText:
+    """A program with what it may reach.
+
+    ``folder`` is where ``include`` starts; ``allowed`` are the folders that it may read.
+    """
+
+    text: str
+    name: str = "rules.pl"
+    folder: Path = field(default_factory=Path.cwd)
+    allowed: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class PlannedRules:
+    """A goal that can run. ``reports`` tell of records that were left out."""
+
+    planned: Planned
+    compiled: Compiled
+    reports: tuple[Report, ...] = ()
+
+
+class RuleTables:
+    """Finds what the sources of a program are, through the planner of a session."""
+
+    def __init__(self, planner: Planner, check: Callable[[Used], tuple[Report, TableInfo]]) -> None:
+        self._planner = planner
+        self._check = check
+        self.reports: dict[str, Report] = {}
+
+    def path(self, path: str, declaration: SourceDeclaration) -> TableInfo:
+        """The table of a file, glob or folder; with a schema its columns are the declared."""
+        options = dict(declaration.reader)
+        kind = options.pop("format", None)
+        if declaration.schema and kind is None and _is_lines(path):
+            kind = "jsonl"
+        table = self._planner.file(path, kind, {**options, **_columns(declaration, kind)})
+        return self._without_bad_lines(table, declaration)
+
+    def stdin(self, declaration: SourceDeclaration | None) -> TableInfo | None:
+        """Standard input, as the session has it."""
+        table = self._planner.stdin()
+        if table is None or declaration is None:
+            return table
+        return self._without_bad_lines(table, declaration)
+
+    def _without_bad_lines(self, table: TableInfo, declaration: SourceDeclaration) -> TableInfo:
+        """Fields can be inferred only from lines that are records."""
+        if declaration.schema or declaration.on_error == "fail" or not _has_lines(table):
+            return table
+        report, clean = self._check(Used(declaration, table))
+        self.reports[declaration.name] = report
+        return clean
+
+    def declared(self, table: TableInfo, declaration: SourceDeclaration) -> bool:
+        """Whether the columns are those of the schema, without a look at the file."""
+        return bool(declaration.schema) and _has_lines(table)
+
+    def table(self, parts: tuple[str, ...]) -> TableInfo:
+        """A table of a configured source."""
+        source = self._planner.source_named(parts[0])
+        if source is None and len(parts) > 1:
+            listed = self._planner.sources
+            from dovetail.catalog.catalogs import near_names
+
+            near = near_names(parts[0], listed)
+            raise UnknownNameError(
+                f"no source {parts[0]}{did_you_mean(near)}"
+                f"; the sources are {', '.join(listed) or 'none'}",
+                suggestions=near,
+            )
+        return self._planner.find(parts)
+
+    def query(self, text: str, names: Names) -> tuple[nodes.Plan, list[str]]:
+        """The plan of a SELECT."""
+        try:
+            return self._planner.bind(text, names)
+        except NotModelled as reason:
+            raise DataError(f"this query cannot be a source: {reason}") from None
+
+    def kinds(self, table: TableInfo, name: str) -> list[tuple[str, int]]:
+        """The kinds of values of a JSON field."""
+        files = getattr(table, "files", None)
+        if files is None or files.format not in ("json", "jsonl"):
+            return []
+        return field_kinds(files.paths, name)
+
+    def empty(self, table: TableInfo) -> bool:
+        """Whether the table is made of files without a byte in them."""
+        files = getattr(table, "files", None)
+        return files is not None and all(os.path.getsize(path) == 0 for path in files.paths)
+
+
+def _is_lines(path: str) -> bool:
+    return any(path.lower().removesuffix(".gz").endswith(e) for e in (".jsonl", ".ndjson", ".json"))
+
+
+def _columns(declaration: SourceDeclaration, kind: str | None) -> dict[str, Any]:
+    if not declaration.schema:
+        return {}
+    types = {s.field: s.type.text for s in declaration.schema}
+    return {"columns": types} if kind in ("json", "jsonl") else {"types": types}
+
+
+class RulesPlanner:
+    """Compiles one program and plans its goals."""
+
+    def __init__(
+        self,
+        planner: Planner,
+        program: RulesText,
+        parameters: Mapping[str, Any] | None = None,
+        limits: RuleLimits | None = None,
+    ) -> None:
+        """Raises :class:`RulesError` with every mistake of the program."""
+        self._planner = planner
+        self._program = program
+        self._tables = RuleTables(planner, self._checked)
+        self.compiler: Compiler = compile_program(
+            program.text,
+            planner.reference,
+            self._tables,
+            name=program.name,
+            include=self._include,
+            parameters=parameters,
+            limits=limits,
+        )
+
+    def _include(self, path: str, span: Span) -> SourceText:
+        full = (self._program.folder / path).resolve()
+        places = (self._program.folder.resolve(), *self._program.allowed)
+        if not any(full.is_relative_to(place) for place in places):
+            raise fail("R012", f"{path} lies outside the allowed folders", span)
+        try:
+            return SourceText(str(path), full.read_text("utf-8-sig"))
+        except OSError:
+            from dovetail.catalog.catalogs import near_names
+
+            with contextlib.suppress(OSError):
+                near = near_names(full.name, [p.name for p in full.parent.iterdir()])
+                raise fail("R012", f"no file {path}{did_you_mean(near)}", span, near=near) from None
+            raise fail("R012", f"no file {path}", span) from None
+        except UnicodeDecodeError as error:
+            raise fail("R001", f"{path} is not UTF-8 at byte {error.start}", span) from None
+
+    def compile(self, goal: str | None, number: int | None = None) -> Compiled:
+        """One goal as a plan."""
+        return self.compiler.compile(choose_goal(self.compiler.program, goal, number))
+
+    def plan(
+        self,
+        compiled: Compiled,
+        *,
+        limit: int | None = None,
+        rules: bool = True,
+        disabled: frozenset[str] = frozenset(),
+        read: bool = True,
+    ) -> PlannedRules:
+        """Optimize and federate. With ``read``, records are checked where a source asks for it.
+
+        Raises:
+            RulesError: R014 for a record error, or more of them than allowed.
+        """
+        plan = compiled.plan
+        reports: list[Report] = []
+        if read:
+            for name, used in compiled.used.items():
+                if name in self._tables.reports:
+                    reports.append(self._tables.reports[name])
+                elif used.declaration.schema and _has_lines(used.table):
+                    report, table = self._checked(used)
+                    reports.append(report)
+                    plan = _swapped(plan, used.table, table)
+        described = [(name, c.type) for name, c in zip(compiled.names, plan.columns, strict=True)]
+        assert compiled.goal.body is not None
+        text = compiled.goal.body.span.text
+        planned = self._planner.finish(text, plan, described, limit, rules, disabled)
+        return PlannedRules(planned, compiled, tuple(reports))
+
+    def _checked(self, used: Used) -> tuple[Report, TableInfo]:
+        declaration, table = used.declaration, used.table
+        files = table.files  # type: ignore[attr-defined]
+        error_file = None
+        if declaration.error_file is not None:
+            error_file = Path(declaration.error_file)
+        policy = Policy(
+            declaration.name,
+            files.shown,
+            declaration.on_error,
+            error_file,
+            declaration.error_threshold,
+        )
+        report = Report(policy)
+        schema: dict[str, Type] = {s.field: s.type for s in declaration.schema}
+        copy = self._planner.spool_directory / f"records-{uuid.uuid4().hex}.jsonl"
+        with contextlib.ExitStack() as stack:
+            errors = None
+            if error_file is not None:
+                errors = stack.enter_context(self._open_errors(error_file, declaration))
+            target = stack.enter_context(copy.open("w", encoding="utf-8"))
+            for path in files.paths:
+                lines = stack.enter_context(open_lines(Path(path)))
+                found = checked_lines(lines, schema, frozenset(used.fields), report, errors)
+                try:
+                    target.writelines(record + "\n" for record in found)
+                except TooManyErrors as stopped:
+                    raise _record_error(stopped, policy, declaration) from None
+        options = _columns(declaration, "jsonl")
+        return report, self._planner.file(str(copy), "jsonl", options)
+
+    def _open_errors(self, path: Path, declaration: SourceDeclaration) -> Any:
+        full = path.resolve()
+        if not any(full.is_relative_to(p) for p in (*self._program.allowed, Path.cwd())):
+            raise fail(
+                "R012", f"the error file {path} lies outside the allowed folders", declaration.span
+            )
+        try:
+            return full.open("w", encoding="utf-8")
+        except OSError as error:
+            raise fail(
+                "R012",
+                f"the error file {path} cannot be written: {error.strerror}",
+                declaration.span,
+            ) from None
+
+
+def _has_lines(table: TableInfo) -> bool:
+    files = getattr(table, "files", None)
+    return files is not None and files.format in ("json", "jsonl")
+
+
+def _swapped(plan: nodes.Plan, old: TableInfo, new: TableInfo) -> nodes.Plan:
+    def visit(node: nodes.Plan) -> nodes.Plan:
+        if isinstance(node, nodes.Scan) and node.table is old:
+            return replace(node, source=new.source, label=old.qualified_name, table=new)
+        return node
+
+    return transform_plan(plan, visit)
+
+
+def _record_error(
+    stopped: TooManyErrors, policy: Policy, declaration: SourceDeclaration
+) -> RulesError:
+    record: BadRecord = stopped.record
+    place = f"{policy.shown} line {record.line}"
+    field_ = f", field {record.field}" if record.field is not None else ""
+    what = f"{place}{field_}: {record.expected} expected, found {record.found}"
+    if policy.on_error != "fail":
+        return fail(
+            "R014",
+            f"{stopped.count} record errors in {policy.shown}, more than "
+            f"error_threshold({policy.threshold}) allows; the last: {what}",
+            declaration.location.span,
+            "raise error_threshold(N), or correct the records",
+        )
+    return fail(
+        "R014",
+        what,
+        declaration.location.span,
+        "on_error(skip) leaves such records out, on_error(null) reads the field as NULL",
+    )
+
+
+def recursion_error(error: DovetailError, compiled: Compiled) -> RulesError | None:
+    """R013 for what the engine raised when a recursion went too far."""
+    if not isinstance(error, DataError) or not error.message.startswith("recursion|"):
+        return None
+    _, predicate, rest = error.message.split("|", 2)
+    steps, _, rows = rest.partition("|")
+    return RulesError(
+        [
+            Diagnostic(
+                "R013",
+                f"{predicate} did not end within {int(steps) - 1} steps ({rows} rows so far); the "
+                "limits are limits.rules.max_iterations and limits.rules.max_recursive_rows",
+                None,
+                "bound it in the recursive clause, for example N < 100, or raise the limit",
+            )
+        ]
+    )
