@@ -13,16 +13,22 @@ from dovetail.interfaces.cli.declare import Command, Group
 _MODULES = {
     "query": "query",
     "shell": "shell",
+    "tui": "tui",
     "sources": "catalog",
     "tables": "catalog",
     "describe": "catalog",
     "explain": "explain",
+    "functions": "functions",
+    "sql": "sql",
     "config": "configuration",
     "doctor": "doctor",
     "serve": "serve",
     "demo": "demo",
 }
-_MEMBERS = {"config": ("check", "path", "show")}
+_MEMBERS = {
+    "sql": ("format", "expand", "extract-cte", "analyze", "at", "case"),
+    "config": ("check", "path", "show"),
+}
 
 COMMANDS: dict[str, tuple[str, ...]] = {name: _MEMBERS.get(name, ()) for name in _MODULES}
 """Command → its subcommands."""
