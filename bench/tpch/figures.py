@@ -75,6 +75,11 @@ def groups(cells: Mapping[str, Mapping[str, Figures]], links: Sequence[str]) -> 
     return [Group(split, link, found[split, link]) for split, link in keys]
 
 
+def ran(figures: Figures) -> bool:
+    """Whether the contender has a way to run the query."""
+    return not str(figures.get("stopped", "")).startswith("Unable")
+
+
 def median(figures: Figures) -> float | None:
     """Median seconds of a contender that finished; None for one that was stopped."""
     if "stopped" in figures or not figures["seconds"]:

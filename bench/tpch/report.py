@@ -12,6 +12,7 @@ from bench.tpch.figures import (
     groups,
     median,
     moved,
+    ran,
     timed,
     worst,
 )
@@ -135,7 +136,7 @@ def _sums(found: Sequence[Group]) -> str:
     for group in found:
         row = [group.split, SHOWN_LINKS[group.link]]
         for name in names:
-            of = [cell[name] for cell in group.cells.values() if name in cell]
+            of = [cell[name] for cell in group.cells.values() if name in cell and ran(cell[name])]
             seconds = [timed(figures) for figures in of]
             known = [value for value in seconds if value is not None]
             data = sum(moved(figures) or 0 for figures in of)
@@ -163,6 +164,8 @@ def _queries(group: Group) -> str:
 
 
 def _figure(figures: Figures) -> str:
+    if not ran(figures):
+        return ""
     if "stopped" in figures:
         text = figures["stopped"]
         text = text if text.startswith("over ") else f"failed ({text.split(':')[0]})"
