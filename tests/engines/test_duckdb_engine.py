@@ -40,7 +40,7 @@ def test_an_instance_is_locked(engine: DuckDBEngine, tmp_path: Path) -> None:
         f"SELECT * FROM read_csv('{tmp_path}/x.csv')",
         f"COPY (SELECT 1) TO '{tmp_path}/out.csv'",
         f"ATTACH '{tmp_path}/other.duckdb'",
-        "SET threads=4",
+        "SET preserve_insertion_order=false",
         "SET enable_external_access=true",
         "RESET lock_configuration",
         "INSTALL spatial",
@@ -53,6 +53,16 @@ def test_an_instance_is_locked(engine: DuckDBEngine, tmp_path: Path) -> None:
     assert instance.execute("SELECT current_setting('TimeZone')") == [("UTC",)]
     assert instance.execute("SELECT current_setting('max_temp_directory_size')") == [("47.6 MiB",)]
     engine.release(instance)
+
+
+def test_small_queries_use_one_thread() -> None:
+    engine = DuckDBEngine(EngineLimits(threads=3), extension_path)
+    instance = engine.lease({})
+    for all_of_them, threads in ((False, 1), (True, 3), (True, 3), (False, 1)):
+        instance.use_threads(all_of_them=all_of_them)
+        assert instance.execute("SELECT current_setting('threads')") == [(threads,)]
+    engine.release(instance)
+    engine.close()
 
 
 def test_python_variables_are_no_tables(engine: DuckDBEngine) -> None:

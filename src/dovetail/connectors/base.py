@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from dovetail.connectors.capabilities import Capabilities
 
 
+SMALL_ROWS = 20_000
+"""A fragment of so few rows is read without a second thought: one thread, one connection."""
+
+
 @dataclass(frozen=True)
 class OutputColumn:
     """A column that a fragment delivers.
@@ -251,6 +255,13 @@ class Connector(ABC):
     def estimate(self, request: FragmentRequest) -> Estimate | None:
         """The source's own estimate for a fragment, or None if it gives none."""
         return None
+
+    def expected_rows(self, request: FragmentRequest) -> float | None:
+        """How many rows a fragment has at most, going by what is known here: the source is not
+        asked, so it may be outdated. None is unknown.
+        """
+        scan = request.scan or request.filtered_scan
+        return None if scan is None else scan.table.row_estimate
 
     def explain(self, request: FragmentRequest) -> str | None:
         """The source's own plan for a fragment, for ``explain --analyze``."""

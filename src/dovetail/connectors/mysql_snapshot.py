@@ -83,7 +83,8 @@ class MySQLSnapshot(Snapshot):
             if self._cancelled or self._closed:
                 self._kill([session])
             session.columns()
-            stream = _RunningStream(self, session, fragment, table, _expected(request))
+            expected = self._connector.expected_rows(request) or 0.0
+            stream = _RunningStream(self, session, fragment, table, expected)
         except BaseException as error:
             self._started(None)
             if self._cancelled or self._closed:
@@ -410,10 +411,3 @@ def _marker(session: Session) -> str | None:
     rows = session.rows(_MARKER_SQL)
     session.clean = True
     return str(rows[0][1]) if rows else None
-
-
-def _expected(request: FragmentRequest) -> float:
-    scan = request.scan or request.filtered_scan
-    if scan is None or scan.table.row_estimate is None:
-        return 0.0
-    return float(scan.table.row_estimate)

@@ -126,6 +126,13 @@ class PostgresConnector(Connector):
                 self._estimates.popitem(last=False)
         return found
 
+    def expected_rows(self, request: FragmentRequest) -> float | None:
+        """As the catalog has it, or as PostgreSQL estimated it lately."""
+        if request.scan is not None or request.filtered_scan is not None:
+            return super().expected_rows(request)
+        estimate = self.kept_estimate(self.fragment(request).body)
+        return None if estimate is None else estimate.rows
+
     def kept_estimate(self, body: str) -> Estimate | None:
         """The estimate that was asked for before for that SQL (without its tag); never asks."""
         with self._lock:

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from dovetail.connectors.base import (
+    SMALL_ROWS,
     FragmentRequest,
     NativeRelation,
     Snapshot,
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from dovetail.connectors.postgres import PostgresConnector
 
 _SPLIT_PAGES = 2000  # 16 MB: below, a second connection costs more than it saves
-_SMALL_ROWS = 20_000  # read into memory without a second thought
 _BATCH_ROWS = 65_536
 
 # What Arrow cannot carry exactly goes through it as text: it has no time with an offset, and
@@ -90,8 +90,8 @@ class PostgresSnapshot(Snapshot):
     def plan_native(self, requests: list[FragmentRequest]) -> None:
         """Spread the query's fragments over the lanes, largest first. Optional; before `native`."""
         self._requests += requests
-        fragments = [(self._rows(request), request) for request in requests]
-        large = [(rows, r) for rows, r in fragments if rows is None or rows > _SMALL_ROWS]
+        fragments = [(self._connector.expected_rows(request), request) for request in requests]
+        large = [(rows, r) for rows, r in fragments if rows is None or rows > SMALL_ROWS]
         large.sort(key=lambda pair: -(pair[0] if pair[0] is not None else float("inf")))
         with self._lock:
             loads = [0] * len(self._scans)
@@ -109,7 +109,7 @@ class PostgresSnapshot(Snapshot):
                     spare -= 1
                 self._assigned[id(request)] = lanes
             for rows, request in fragments:
-                if rows is not None and rows <= _SMALL_ROWS:
+                if rows is not None and rows <= SMALL_ROWS:
                     self._assigned[id(request)] = [0]
 
     def native(self, request: FragmentRequest, alias: str) -> NativeRelation | None:
@@ -124,13 +124,6 @@ class PostgresSnapshot(Snapshot):
             parts.append(_relation(fragment, _alias(lane, self._connector.name, alias), sql))
         return NativeRelation(f"({' UNION ALL '.join(parts)})", whole)
 
-    def _rows(self, request: FragmentRequest) -> float | None:
-        scan = request.scan or request.filtered_scan
-        if scan is not None:
-            return scan.table.row_estimate
-        estimate = self._connector.kept_estimate(self._connector.fragment(request).body)
-        return estimate.rows if estimate is not None else None
-
     def _splittable(self, request: FragmentRequest) -> bool:
         return (
             request.scan is not None
@@ -144,8 +137,8 @@ class PostgresSnapshot(Snapshot):
             lanes = self._assigned.get(id(request))
             if lanes is None or not set(lanes) <= set(allowed):
                 by_load = sorted(allowed, key=lambda n: self._scans[n])
-                rows = self._rows(request)
-                if rows is not None and rows <= _SMALL_ROWS:
+                rows = self._connector.expected_rows(request)
+                if rows is not None and rows <= SMALL_ROWS:
                     lanes = [0]
                 else:
                     lanes = by_load[:1]

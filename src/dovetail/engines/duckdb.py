@@ -39,8 +39,9 @@ class EngineLimits:
 class Instance:
     """One locked DuckDB database; ``name`` is its application name at the sources.
 
-    ``leases`` counts the queries it has served, the present one included; ``peaks`` keeps the
-    highest memory and disk use so far, which DuckDB measures over the life of an instance.
+    ``leases`` counts the queries it has served, the present one included; ``threads`` are those
+    that DuckDB uses now, ``most_threads`` those it may use. ``peaks`` keeps the highest memory and
+    disk use so far, which DuckDB measures over the life of an instance.
     """
 
     name: str
@@ -48,6 +49,8 @@ class Instance:
     attached: Mapping[str, NativeSetup]
     disposable: bool = False
     leases: int = 1
+    most_threads: int = 1
+    threads: int = 1
     peaks: dict[str, int] = field(default_factory=dict)
     tables: list[str] = field(default_factory=list)
     registered: list[tuple[duckdb.DuckDBPyConnection, str]] = field(default_factory=list)
@@ -65,6 +68,17 @@ class Instance:
         """Run a statement while another one of this instance runs; from any thread."""
         with contextlib.closing(self.connection.cursor()) as cursor:
             return cursor.execute(sql).fetchall()
+
+    def use_threads(self, *, all_of_them: bool) -> None:
+        """Work with one thread or with all; from any thread, also while a statement runs.
+
+        With more than one, whoever waits for a statement that another thread works on spins:
+        most of the processor time of a small query.
+        """
+        wanted = self.most_threads if all_of_them else 1
+        if wanted != self.threads:
+            self.execute_beside(f"SET threads = {wanted}")
+            self.threads = wanted
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """One more connection to this database, until the lease ends."""
@@ -225,6 +239,9 @@ class DuckDBEngine:
 
     def _configure(self, instance: Instance, schema_setup: Sequence[str]) -> None:
         connection = instance.connection
+        instance.most_threads = instance.threads = int(
+            instance.execute("SELECT current_setting('threads')")[0][0]
+        )
         connection.execute("SET TimeZone='UTC'")
         connection.execute("SET enable_progress_bar=false")
         connection.execute("SET enable_profiling='no_output'")
@@ -252,6 +269,6 @@ class DuckDBEngine:
         if directories:
             listed = ", ".join(sql_string(path) for path in sorted(directories))
             connection.execute(f"SET allowed_directories=[{listed}]")
-        connection.execute("SET allowed_configs=['memory_limit']")
+        connection.execute("SET allowed_configs=['memory_limit', 'threads']")
         connection.execute("SET enable_external_access=false")
         connection.execute("SET lock_configuration=true")

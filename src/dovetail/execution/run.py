@@ -18,11 +18,12 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dovetail.connectors.base import (
+    SMALL_ROWS,
     Connector,
     FragmentRequest,
     NativeRelation,
@@ -40,6 +41,7 @@ from dovetail.errors import (
     SourceUnavailableError,
     TimeoutExceededError,
 )
+from dovetail.execution import crew
 from dovetail.execution.errors import BrokenOffError, translate_run_error, was_interrupted
 from dovetail.execution.handover import Handover, Rows
 from dovetail.execution.moved import LIMIT_MARK, add_measures, guarded
@@ -180,13 +182,14 @@ class Run:
         self._started = time.perf_counter()
         self._warnings: list[str] = []
         self._types = work.types
+        self._small = bool(work.pieces) and all(self._is_small(p) for p in work.pieces)
         self._schema: pa.Schema | None = None
         self._handover = Handover(_GRACE_SECONDS)
         # A SimpleQueue may be put to from anywhere, also from a destructor.
         self._reasons: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
         self._over = threading.Event()  # the worker needs no more breaking up
-        self._worker = threading.Thread(target=self._main, name="dovetail-run", daemon=True)
-        self._watcher = threading.Thread(target=self._watch, name="dovetail-watch", daemon=True)
+        self._worker: crew.Task | None = None
+        self._watcher: crew.Task | None = None
         self.on_warm_connections = False
         """Whether it read sources over connections that were there before it began."""
 
@@ -198,8 +201,8 @@ class Run:
         Raises:
             DovetailError: whatever stopped the query; nothing is left open then.
         """
-        self._watcher.start()
-        self._worker.start()
+        self._watcher = crew.start(self._watch, "dovetail-watch")
+        self._worker = crew.start(self._main, "dovetail-run")
         first = self._take()
         assert self._schema is not None
         return Result(
@@ -234,7 +237,7 @@ class Run:
         reason = _closed()
         self._end(reason)
         self._handover.stop(reason)
-        if threading.current_thread() not in (self._worker, self._watcher):
+        if not any(task is not None and task.is_here() for task in (self._worker, self._watcher)):
             self._handover.wait_finished()
 
     def _abandon(self) -> None:
@@ -266,7 +269,7 @@ class Run:
     def _break_up(self) -> None:
         """Interrupt the worker's calls until it has none left."""
         due = time.monotonic()
-        cancelling: dict[str, threading.Thread] = {}
+        cancelling: dict[str, crew.Task] = {}
         while not self._over.is_set():
             with self._lock:
                 snapshots, streams = dict(self._snapshots), list(self._streams)
@@ -280,17 +283,14 @@ class Run:
                 due = time.monotonic() + _CANCEL_SECONDS
                 for source in snapshots:
                     # A thread each: one that does not answer must not hold up the others.
-                    if source not in cancelling or not cancelling[source].is_alive():
-                        cancelling[source] = threading.Thread(
-                            target=self._cancel_at,
-                            args=(source, snapshots[source], instance),
-                            name=f"dovetail-cancel-{source}",
-                            daemon=True,
+                    if source not in cancelling or cancelling[source].join(0):
+                        cancelling[source] = crew.start(
+                            partial(self._cancel_at, source, snapshots[source], instance),
+                            f"dovetail-cancel-{source}",
                         )
-                        cancelling[source].start()
             self._over.wait(_INTERRUPT_SECONDS)
-        for thread in cancelling.values():
-            thread.join(_GRACE_SECONDS)
+        for task in cancelling.values():
+            task.join(_GRACE_SECONDS)
 
     def _cancel_at(self, source: str, snapshot: Snapshot, instance: Instance | None) -> None:
         with contextlib.suppress(Exception):
@@ -314,6 +314,7 @@ class Run:
         finally:
             self._over.set()
             self._reasons.put(None)
+            assert self._watcher is not None
             self._watcher.join(_GRACE_SECONDS)
             self._handover.finish(error)
 
@@ -425,7 +426,7 @@ class Run:
         beside: dict[int, Any] = {}
         for piece, stream in zip(streamed, streams, strict=True):
             connection = None
-            if settles and len(self._work.materialize) > 1:
+            if settles and len(self._work.materialize) > 1 and not self._small:
                 connection = beside[piece.number] = self._instance_now().connect()
             relations[piece.number] = self._stream(
                 piece, stream, profiles[piece.number], connection
@@ -483,6 +484,21 @@ class Run:
         )
         if piece.number in self._native:
             self._measure({piece.number: self._native[piece.number]})
+            self._check_small()
+
+    def _is_small(self, piece: Piece) -> bool:
+        rows = self._connectors[piece.source].expected_rows(piece.request)
+        return rows is not None and rows <= SMALL_ROWS
+
+    def _check_small(self) -> None:
+        """Give the engine all its threads when a fragment was small only by its estimate."""
+        if self._small and any((f.rows or 0) > SMALL_ROWS for f in self._profile.fragments):
+            self._small = False
+            self._instance_now().use_threads(all_of_them=True)
+
+    def _batch_came(self) -> None:
+        self._check_small()
+        self._check_moved()
 
     def _instance_now(self) -> Instance:
         assert self._instance is not None
@@ -505,6 +521,7 @@ class Run:
             schema_setup=self._work.schema_setup,
             disposable=self._work.prepare is not None,
         )
+        instance.use_threads(all_of_them=not self._small)
         self.on_warm_connections = bool(setups) and instance.leases > 1
         with self._lock:
             self._instance = instance
@@ -522,18 +539,14 @@ class Run:
     def _each(self, call: Callable[[_In], _Out], items: Sequence[_In]) -> list[_Out]:
         """``call`` for every item, side by side; the first failure breaks up the rest."""
         self._check()
-        if len(items) <= 1:
-            return [call(item) for item in items]
-        with ThreadPoolExecutor(min(16, len(items)), "dovetail-side") as pool:
-            calls: list[Future[_Out]] = [pool.submit(call, item) for item in items]
-            done, _ = wait(calls, return_when=FIRST_EXCEPTION)
-            failed = [error for c in done if (error := c.exception()) is not None]
-            if failed:
-                # Before the others are broken up: what they then say is not what went wrong.
-                first = self._translate(failed[0])
-                self._end(first)
-                raise first
-            return [c.result() for c in calls]
+
+        def failed(error: BaseException) -> BaseException:
+            # Before the others are broken up: what they then say is not what went wrong.
+            first = self._translate(error)
+            self._end(first)
+            return first
+
+        return crew.each(call, items, "dovetail-side", failed)
 
     def _stream(
         self, piece: Piece, stream: Stream, profile: FragmentProfile, connection: Any
@@ -542,7 +555,7 @@ class Run:
         name = f"dovetail_stream_{piece.number}"
         reader = stream.reader
         fetching = FragmentStream(
-            lambda: reader, reader.schema, profile, self._check_moved, self._progress
+            lambda: reader, reader.schema, profile, self._batch_came, self._progress
         )
         with self._lock:
             self._streams.append(fetching)

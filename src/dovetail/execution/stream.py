@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from dovetail.errors import CancelledError, InternalError
+from dovetail.execution import crew
 from dovetail.execution.profile import FragmentProfile
 
 if TYPE_CHECKING:
@@ -49,13 +50,11 @@ class FragmentStream:
         self._stopped = False
         self._taken = False
         self.error: BaseException | None = None
-        self._thread = threading.Thread(
-            target=self._fetch, name=f"dovetail-fragment-{profile.number}", daemon=True
-        )
+        self._task: crew.Task | None = None
 
     def start(self) -> None:
         """Begin to fetch."""
-        self._thread.start()
+        self._task = crew.start(self._fetch, f"dovetail-fragment-{self._profile.number}")
 
     def stop(self) -> None:
         """Fetch no more; what is waiting wakes up."""
@@ -66,9 +65,7 @@ class FragmentStream:
 
     def join(self, timeout: float) -> bool:
         """Wait for the fetching thread; whether it has ended."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout)
-        return not self._thread.is_alive()
+        return self._task is None or self._task.join(timeout)
 
     def _fetch(self) -> None:
         started = time.perf_counter()
