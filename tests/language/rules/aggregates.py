@@ -102,7 +102,6 @@ PLAIN: dict[str, tuple[int, Callable[..., Value]]] = {
     "median": (1, lambda xs: percentile(xs, 50)),
     "mode": (1, mode),
     "corr": (2, correlation),
-    "collect_set": (1, lambda xs: ascending(distinct(xs))),
     "count_distinct": (1, lambda xs: len(distinct(known(xs)))),
     "arg_max": (2, lambda xs, by: argument(xs, by, largest=True)),
     "arg_min": (2, lambda xs, by: argument(xs, by, largest=False)),

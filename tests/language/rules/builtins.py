@@ -99,4 +99,4 @@ FUNCTIONS: dict[Key, Any] = {
     ("coalesce", 2): lambda items: [next((i for i in items if i is not None), None)],
 }
 # Aggregates that are not a function of whole columns.
-OTHER_OPERATIONS = {"percentile", "string_agg", "collect_list", "count_if", "filter"}
+OTHER_OPERATIONS = {"percentile", "string_agg", "collect_list", "collect_set", "count_if", "filter"}

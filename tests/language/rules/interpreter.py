@@ -381,7 +381,8 @@ class Interpreter:
             keys = self._sort_keys(op.args[1]) if len(op.args) == 2 else []
             keys.append((lambda row: self.number(op.args[0], row), False))
             listed = [self.number(op.args[0], row) for row in arrange(rows, keys)]
-            return tuple(aggregates.known(listed))
+            found = tuple(aggregates.known(listed))
+            return found if found or op.name == "bag" else None
         columns = [[self.number(arg, row) for row in rows] for arg in op.args]
         if op.name == "percentile":
             return aggregates.percentile(columns[0], self.number(op.args[1], {}))
@@ -390,11 +391,15 @@ class Interpreter:
             return self.value(op.args[1], {}).join(found) if found else None
         if op.key in (("max", 2), ("min", 2)):
             pairs = [p for p in zip(*columns, strict=True) if p[0] is not None]
-            best = (max if op.name == "max" else min)((p[0] for p in pairs), default=None)
+            if not pairs:
+                return None
+            best = (max if op.name == "max" else min)(p[0] for p in pairs)
             witnesses = [w for v, w in pairs if v == best and w is not None]
             return best, min(witnesses, default=None)
-        result = aggregates.PLAIN["collect_set" if op.name == "set" else op.name][1](*columns)
-        return tuple(result) if isinstance(result, list) else result
+        if op.name in ("collect_set", "set"):
+            found = tuple(aggregates.ascending(aggregates.distinct(columns[0])))
+            return found if found or op.name == "set" else None
+        return aggregates.PLAIN[op.name][1](*columns)
 
     def _windowed(
         self, ops: Sequence[Term], rows: Sequence[Row], order: Sequence[Var]
@@ -500,15 +505,18 @@ class Interpreter:
             yield from self.match(pattern, found[0], row)
 
     def _template(self, template: Term, rows: Sequence[Row]) -> tuple[Value] | None:
-        """The value of an aggregate_all template in a box, or None where there is no solution."""
+        """The value of an aggregate_all template in a box, or None where there is no solution.
+
+        NULLs are skipped, so rows that hold only NULL are as good as none (RL-AGG-8).
+        """
         known = {"count", "sum", "bag", "set"}
         if template.name not in known | set(aggregates.PLAIN) | OTHER_OPERATIONS:
             parts = [self._template(part, rows) for part in template.args]
             return None if None in parts else (tuple(p[0] for p in parts if p is not None),)
-        if not rows:
-            empty: dict[str, Value] = {"count": 0, "sum": 0, "bag": (), "set": ()}
-            return (empty[template.name],) if template.name in empty else None
-        return (self._aggregate(template, rows),)
+        found = self._aggregate(template, rows)
+        if found is None and template.name == "sum":
+            found = 0
+        return None if found is None else (found,)
 
     # -- values ---------------------------------------------------------------------------------
 
