@@ -179,6 +179,7 @@ def _cuts(text: str) -> Iterator[str]:
                 shorter = made.sql(dialect="duckdb")
                 if shorter not in seen and len(shorter) < len(text) + 5:
                     seen.add(shorter)
+                    parse_one(shorter, dialect="duckdb")
                     yield shorter
 
 

@@ -213,13 +213,10 @@ class SqlBuilder:
         if block.stage > _WHERE or not self._foldable(block, expressions):
             block = self._derive(block, plan.input.columns)
         keys = [self._expression(i.expression, block, plan.input.columns) for i in plan.keys]
-        # A literal in GROUP BY would be read as a position.
-        group = [exp.Paren(this=exp.Paren(this=k)) if _is_literal(k) else k for k in keys]
-        if any(_is_literal(k) for k in keys):
+        if any(_is_literal(k) for k in keys):  # would be read as positions
             block = self._derive(block, plan.input.columns)
             block = self._materialize_keys(block, plan)
             keys = [block.columns[i.column.name] for i in plan.keys]
-            group = keys
         aggregates = [
             self._expression(i.expression, block, plan.input.columns) for i in plan.aggregates
         ]
@@ -231,9 +228,9 @@ class SqlBuilder:
         block.stage = _GROUP
         if plan.grouping_sets is not None:
             block.group = []
-            block.grouping_sets = [[group[i] for i in indexes] for indexes in plan.grouping_sets]
+            block.grouping_sets = [[keys[i] for i in indexes] for indexes in plan.grouping_sets]
         else:
-            block.group = group
+            block.group = keys
         return block
 
     def _materialize_keys(self, block: _Block, plan: nodes.Aggregate) -> _Block:
@@ -280,8 +277,8 @@ class SqlBuilder:
         result = []
         for key in keys:
             value = self._expression(key.expression, block, columns, self._sort_key)
-            if _is_literal(value):  # would be read as a position
-                value = exp.Paren(this=exp.Paren(this=value))
+            if _is_literal(value):  # orders nothing, and would be read as a position
+                continue
             result.append(exp.Ordered(this=value, desc=key.descending, nulls_first=key.nulls_first))
         return result
 
@@ -546,7 +543,10 @@ def _and(parts: Sequence[exp.Expression], default: bool = False) -> exp.Expressi
 
 
 def _is_literal(expression: exp.Expression) -> bool:
-    return isinstance(unparenthesized(expression), exp.Literal | exp.Neg)
+    bare = unparenthesized(expression)
+    if isinstance(bare, exp.Neg):
+        bare = unparenthesized(bare.this)
+    return isinstance(bare, exp.Literal | exp.Boolean | exp.Null)
 
 
 def _is_simple(expression: exp.Expression) -> bool:

@@ -1,0 +1,76 @@
+"""What random queries have found (``tests/fuzz``), each cut down to the least that showed it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, datetime
+from decimal import Decimal
+
+import pytest
+
+import dovetail
+from dovetail.session import Session
+from tests import three_ways
+from tests.conftest import server_or_fail
+from tests.federated import Federated
+from tests.fuzz.worlds import COLUMNS, TABLES, World
+from tests.servers import Run
+
+pytestmark = pytest.mark.servers
+
+_ROW = {
+    "id": 0,
+    "r": 0,
+    "k": 1,
+    "n": 7,
+    "v": Decimal("1.50"),
+    "w": Decimal("-2.500000"),
+    "s": "a",
+    "c": "ab",
+    "d": date(2024, 2, 29),
+    "t": datetime(2024, 1, 1),
+    "b": True,
+    "x": 2.25,
+}
+# Per table, what its rows have instead; the ids count from 0.
+_OTHER = {
+    "td": [{}, {"s": "A", "c": "AB"}, {"b": False, "n": None}],
+    "ta": [{}, {"r": 1, "k": 2, "s": "A", "x": None}, {"k": None}],
+    "tb": [{}, {"r": 2, "k": 3, "s": "ä", "b": None}, {"s": "a "}],
+    "tc": [{}, {"k": 2, "s": None, "d": None, "t": None}],
+    "te": [],
+}
+_ROWS = {
+    table: [{**_ROW, **row, "id": number} for number, row in enumerate(rows)]
+    for table, rows in _OTHER.items()
+}
+_PLACES = {"td": "mysql", "ta": "postgres", "tb": "mysql", "tc": "postgres", "te": "sqlite"}
+
+# A constant that is sorted by is no position, and no error of the engine.
+CASES = {
+    "order by a constant number": "select 7 as o, s from tb order by 1, 2, s limit 2",
+    "order by a constant text": "select 'x' as o, id from ta order by o, id desc limit 2",
+    "order by a truth": "select id > 0 or true as o, id from tb order by 1, 2 limit 1",
+}
+
+
+@pytest.fixture(scope="module")
+def placed(server_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federated]:
+    rows = {t: {name: [row[name] for row in _ROWS[t]] for name in COLUMNS} for t in TABLES}
+    nullable = dict.fromkeys(TABLES, frozenset(COLUMNS) - {"id", "r"})
+    world = World(0, rows, _PLACES, nullable, (("ta", "k"), ("tb", "k")), {})
+    folder = tmp_path_factory.mktemp("found")
+    made = world.load(folder, lambda kind: server_or_fail(server_run, kind))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def session(placed: Federated) -> Iterator[Session]:
+    with dovetail.connect(placed.config) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("sql", CASES.values(), ids=CASES)
+def test_case(placed: Federated, session: Session, sql: str) -> None:
+    three_ways.check(session, placed.local, sql, widths=False)
