@@ -17,17 +17,26 @@ _MODULES = {
     "sources": "catalog",
     "tables": "catalog",
     "describe": "catalog",
+    "profile": "profile",
     "explain": "explain",
     "functions": "functions",
     "sql": "sql",
     "config": "configuration",
     "doctor": "doctor",
+    "history": "history",
+    "stats": "history",
     "serve": "serve",
+    "users": "users",
+    "db": "database",
     "demo": "demo",
+    "completion": "completion",
+    "help": "help",
 }
 _MEMBERS = {
     "sql": ("format", "expand", "extract-cte", "analyze", "at", "case"),
-    "config": ("check", "path", "show"),
+    "config": ("check", "show", "path", "init", "schema"),
+    "users": ("create", "list"),
+    "db": ("upgrade", "downgrade", "current", "check"),
 }
 
 COMMANDS: dict[str, tuple[str, ...]] = {name: _MEMBERS.get(name, ()) for name in _MODULES}

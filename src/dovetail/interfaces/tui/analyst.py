@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ROW = "__dovetail_row"
+_ROWS = "result"  # what the rows are called in SQL; the user sees it in messages
 _NUMERIC = ("tinyint", "smallint", "integer", "bigint", "hugeint", "utinyint", "usmallint",
             "uinteger", "ubigint", "uhugeint", "float", "double", "decimal", "bignum")  # fmt: skip
 _TIMES = ("date", "timestamp", "timestamp_s", "timestamp_ms", "timestamp_ns",
@@ -71,17 +72,14 @@ class Analyst:
                 "autoload_known_extensions": "false",
                 "enable_external_access": "false",
                 "arrow_large_buffer_size": "true",
+                "default_null_order": "nulls_last",
+                "python_enable_replacements": "false",
             }
         )
-        self._connection.execute("SET TimeZone = 'UTC'")
-        self._connection.execute("SET python_enable_replacements = false")
-        self._connection.execute("SET default_null_order = 'nulls_last'")
         self.kinds = [self._kind(column.type, index, table) for index, column in enumerate(columns)]
         self._lock = threading.Lock()
         self._cursors: set[duckdb.DuckDBPyConnection] = set()
         self.table = table
-        self._version = 0
-        self._name = "rows"
         self.replace(table)
 
     def _kind(self, name: str, index: int, table: pa.Table) -> Any:
@@ -101,12 +99,7 @@ class Analyst:
             [*table.columns, numbers], names=[*(c.name for c in self.columns), ROW]
         )
         with self._lock:
-            self._version += 1
-            name = f"rows{self._version}"
-            self._connection.register(name, named)
-            old, self._name, self.table = self._name, name, table
-            if self._version > 1:
-                self._connection.unregister(old)
+            self._numbered, self.table = named, table
 
     @contextmanager
     def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -114,9 +107,10 @@ class Analyst:
 
         with self._lock:
             cursor = self._connection.cursor()
-            cursor.execute("SET TimeZone = 'UTC'")
             self._cursors.add(cursor)
         try:
+            cursor.execute("SET TimeZone = 'UTC'")
+            cursor.register(_ROWS, self._numbered)
             yield cursor
         except duckdb.InterruptException:
             raise CancelledError("cancelled") from None
@@ -140,9 +134,9 @@ class Analyst:
             self._connection.close()
 
     def query(self, sql: str) -> pa.Table:
-        """Run ``sql`` over ``{rows}``. Raises :class:`DovetailError`."""
+        """Run ``sql``, in which the rows are called ``result``. Raises :class:`DovetailError`."""
         with self._cursor() as cursor:
-            return cursor.sql(sql.replace("{rows}", quoted(self._name))).to_arrow_table()
+            return cursor.sql(sql).to_arrow_table()
 
     # -- which rows, in which order ---------------------------------------------------------------
 
@@ -156,7 +150,7 @@ class Analyst:
             return None
         self._check(view)
         sql = (
-            f"SELECT {ROW} FROM {{rows}}{where(view, self.columns)}"
+            f"SELECT {ROW} FROM {_ROWS}{where(view, self.columns)}"
             f"{order_by(view, self.columns, ROW)}"
         )
         return self.query(sql).column(0).combine_chunks()
@@ -168,12 +162,13 @@ class Analyst:
         for filter_ in view.filters:
             if filter_.kind != "expression":
                 continue
+            # It must be one expression by itself as well as in the brackets it will stand in.
+            bare, inside = f"SELECT {filter_.text}", f"SELECT ({filter_.text}\n)"
             try:
-                whole = duckdb.extract_statements(f"SELECT ({filter_.text}\n) AS e")
-                alone = duckdb.extract_statements(f"SELECT * FROM t WHERE ({filter_.text}\n)")
+                counts = [len(duckdb.extract_statements(text)) for text in (bare, inside)]
             except duckdb.Error as error:
                 raise _readable(error) from None
-            if len(whole) != 1 or len(alone) != 1:
+            if counts != [1, 1]:
                 raise QueryError("the filter must be one expression, such as qty > 40")
 
     def find(self, pattern: str, columns: Sequence[int], rows: pa.Array | None) -> Matches:
@@ -183,16 +178,15 @@ class Analyst:
 
         tests = [text_test("exact", pattern, self.columns[c]) for c in columns]
         count = " + ".join(f"({test})::INTEGER" for test in tests) or "0"
-        found = f"SELECT {ROW} AS place, {count} AS cells FROM {{rows}}"
+        found = f"SELECT {ROW} AS place, {count} AS cells FROM {_ROWS}"
         if rows is None:
             table = self.query(f"SELECT * FROM ({found}) WHERE cells > 0 ORDER BY place")
         else:
             with self._cursor() as cursor:
                 places = pa.table({"place": _count(len(rows)), "row": rows})
                 cursor.register("places", places)
-                inner = found.replace("{rows}", quoted(self._name))
                 table = cursor.sql(
-                    f"SELECT p.place, f.cells FROM ({inner}) f JOIN places p ON p.row = f.place "
+                    f"SELECT p.place, f.cells FROM ({found}) f JOIN places p ON p.row = f.place "
                     "WHERE f.cells > 0 ORDER BY p.place"
                 ).to_arrow_table()
         cells = table.column("cells").combine_chunks().cast(pa.int64())
@@ -205,9 +199,9 @@ class Analyst:
         import pyarrow as pa
 
         name = quoted(self.columns[column].name)
-        source = f"SELECT {ROW} AS place, {name} AS v FROM {{rows}}"
+        source = f"SELECT {ROW} AS place, {name} AS v FROM {_ROWS}"
         with self._cursor() as cursor:
-            inner = source.replace("{rows}", quoted(self._name))
+            inner = source
             if rows is not None:
                 places = pa.table({"place": _count(len(rows)), "row": rows})
                 cursor.register("places", places)
@@ -226,7 +220,7 @@ class Analyst:
     def statistics(self, column: int, view: View) -> ColumnStatistics:
         """What a column holds, over the rows that the filters leave."""
         this, kind = self.columns[column], self.kinds[column]
-        name, source = quoted(this.name), f"{{rows}}{where(view, self.columns)}"
+        name, source = quoted(this.name), f"{_ROWS}{where(view, self.columns)}"
         text = text_expression
         facts: list[tuple[str, str]] = [
             ("min", text(f"min({name})", kind)),
@@ -275,7 +269,7 @@ class Analyst:
         name = quoted(this.name)
         table = self.query(
             f"SELECT {text_expression('v', kind)} AS t, n FROM (SELECT {name} AS v, count(*) AS n "
-            f"FROM {{rows}}{where(view, self.columns)} GROUP BY {name}) "
+            f"FROM {_ROWS}{where(view, self.columns)} GROUP BY {name}) "
             f"ORDER BY n DESC, v NULLS LAST LIMIT {limit}"
         )
         return list(zip(table.column(0).to_pylist(), table.column(1).to_pylist(), strict=True))
@@ -288,7 +282,7 @@ class Analyst:
         filters = where(view, self.columns)
         finite = f"{filters} {'AND' if filters else 'WHERE'} isfinite({name})"
         table = self.query(
-            f"WITH v AS (SELECT {name} AS v FROM {{rows}}{finite}), "
+            f"WITH v AS (SELECT {name} AS v FROM {_ROWS}{finite}), "
             "e AS (SELECT min(v) AS lo, max(v) AS hi FROM v) "
             f"SELECT least(floor((v - lo) / nullif(hi - lo, 0) * {_BARS}), {_BARS - 1})::INTEGER "
             "AS bar, count(*) AS n, any_value(lo) AS lo, any_value(hi) AS hi "
@@ -321,7 +315,7 @@ class Analyst:
             ]
         names = [f"{part} AS s{number}" for number, part in enumerate(parts)]
         row = self.query(
-            f"SELECT {', '.join(names)} FROM {{rows}}{where(view, self.columns)}"
+            f"SELECT {', '.join(names)} FROM {_ROWS}{where(view, self.columns)}"
         ).to_pylist()[0]
         values = list(row.values())
         total, rest = values[0], values[1:]
@@ -344,14 +338,14 @@ class Analyst:
         names = ", ".join(quoted(self.columns[c].name) for c in columns)
         return self.query(
             f"SELECT {names}, count(*) AS count, round(100 * count(*) / sum(count(*)) OVER (), 2) "
-            f"AS percent FROM {{rows}}{where(view, self.columns)} GROUP BY {names} "
+            f"AS percent FROM {_ROWS}{where(view, self.columns)} GROUP BY {names} "
             f"ORDER BY count DESC, {names}"
         )
 
     def all_null(self, view: View) -> list[int]:
         """The columns that hold nothing but NULL in the rows shown."""
         parts = ", ".join(f"count({quoted(self.columns[c].name)}) AS c{c}" for c in view.columns)
-        row = self.query(f"SELECT {parts} FROM {{rows}}{where(view, self.columns)}").to_pylist()[0]
+        row = self.query(f"SELECT {parts} FROM {_ROWS}{where(view, self.columns)}").to_pylist()[0]
         return [c for c in view.columns if row[f"c{c}"] == 0]
 
     def summary(self, cells: Sequence[tuple[int, pa.Array | None, int, int]]) -> dict[str, Any]:
@@ -377,8 +371,7 @@ class Analyst:
         with self._cursor() as cursor:
             cursor.register("chosen", pa.table({"row": parts[0][1]}))
             union = " UNION ALL ".join(
-                f"SELECT {name}::DOUBLE AS v FROM {quoted(self._name)} "
-                f"WHERE {ROW} IN (SELECT row FROM chosen)"
+                f"SELECT {name}::DOUBLE AS v FROM {_ROWS} WHERE {ROW} IN (SELECT row FROM chosen)"
                 for name, _ in parts
             )
             found = cursor.sql(
@@ -401,8 +394,7 @@ class Analyst:
         with self._cursor() as cursor:
             cursor.register("places", pa.table({"place": _count(len(rows)), "row": rows}))
             return cursor.sql(
-                f"SELECT {names} FROM {quoted(self._name)} r JOIN places p ON p.row = r.{ROW} "
-                "ORDER BY p.place"
+                f"SELECT {names} FROM {_ROWS} r JOIN places p ON p.row = r.{ROW} ORDER BY p.place"
             ).to_arrow_table()
 
     def texts(self, table: pa.Table, columns: Sequence[int]) -> list[list[str | None]]:

@@ -1,0 +1,363 @@
+"""The editor: SQL with colours, completion, several keys of a shell, and the place of an error."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import ClassVar
+
+from rich.style import Style
+from rich.text import Text
+from textual import events
+from textual.binding import BindingType
+from textual.geometry import Offset
+from textual.message import Message
+from textual.widgets import OptionList, TextArea
+from textual.widgets.option_list import Option
+from textual.widgets.text_area import Selection
+
+from dovetail.editing.complete import Completion, complete, opens_by_itself
+from dovetail.editing.schema import Schema
+from dovetail.editing.statements import Statement, statement_at, statements_of
+from dovetail.editing.tokens import tokens_of
+from dovetail.errors import Location
+from dovetail.interfaces.tui.keys import Sequences
+
+_LISTED = 8
+
+
+class CompletionList(OptionList, can_focus=False):
+    """What could stand at the cursor; lies over the editor."""
+
+    DEFAULT_CSS = """
+    CompletionList {
+        layer: overlay; display: none; width: 52; height: auto; max-height: 10; border: none;
+        background: $panel; position: absolute; scrollbar-size-vertical: 1; padding: 0;
+    }
+    CompletionList.open { display: block; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__(markup=False)
+        self.items: list[Completion] = []
+
+    def offer(self, items: list[Completion]) -> None:
+        """Show these."""
+        self.items = items
+        self.clear_options()
+        for item in items:
+            text = Text(item.shown)
+            text.append(f"  {item.kind} {item.detail}".rstrip(), Style(dim=True))
+            self.add_option(Option(text))
+        self.highlighted = 0 if items else None
+        self.set_class(bool(items), "open")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is something to choose from."""
+        return self.has_class("open")
+
+    def chosen(self) -> Completion | None:
+        """The highlighted one."""
+        return self.items[self.highlighted] if self.highlighted is not None else None
+
+
+class SqlEditor(TextArea):
+    """SQL text. Keys that it does not know itself are actions of the application."""
+
+    BINDINGS: ClassVar[list[BindingType]] = []
+
+    class Acted(Message):
+        """A key asks for an action of the application."""
+
+        def __init__(self, action: str) -> None:
+            super().__init__()
+            self.action = action
+
+    class Pending(Message):
+        """A sequence of keys has begun, gone on or ended."""
+
+        def __init__(self, shown: str, continuations: list[tuple[str, str]]) -> None:
+            super().__init__()
+            self.shown = shown
+            self.continuations = continuations
+
+    def __init__(
+        self,
+        text: str,
+        schema: Schema,
+        keys: Sequences,
+        completions: CompletionList,
+        is_running: Callable[[], bool],
+    ) -> None:
+        super().__init__(
+            text,
+            language="sql",
+            theme="css",
+            soft_wrap=False,
+            tab_behavior="indent",
+            show_line_numbers=True,
+            max_checkpoints=500,
+        )
+        self.indent_width = 2
+        self._schema = schema
+        self._keys = keys
+        self._completions = completions
+        self._is_running = is_running
+        self._killed = ""
+        self._typed = False
+        self.error: Location | None = None
+
+    # -- keys -------------------------------------------------------------------------------------
+
+    def on_key(self, event: events.Key) -> None:
+        """Completion first, then our own keys, then those of the text area."""
+        if self._completions.is_open and self._on_completion_key(event.key):
+            event.stop()
+            event.prevent_default()
+            return
+        if event.key == "ctrl+c" and not self.selected_text and not self._is_running():
+            event.prevent_default()
+            return
+        if event.key == "ctrl+c" and self._is_running():
+            event.stop()
+            event.prevent_default()
+            self.post_message(self.Acted("cancel"))
+            return
+        if event.is_printable and not self._keys.waiting:
+            self._typed = True
+            return
+        pressed = self._keys.press(event.key)
+        if pressed.action is None and not pressed.waiting and not pressed.dropped:
+            self._typed = event.key == "backspace"
+            if event.key == "enter":
+                self._indent_line(event)
+            return
+        event.stop()
+        event.prevent_default()
+        self.post_message(self.Pending(self._keys.pending, self._keys.continuations()))
+        if pressed.action is not None:
+            self.perform(pressed.action)
+
+    def perform(self, action: str) -> None:
+        """Do an action of the editor, or hand it to the application."""
+        name, _, argument = action.rstrip(")").partition("(")
+        method = getattr(self, f"edit_{name}", None)
+        if method is None:
+            self.post_message(self.Acted(action))
+        elif argument:
+            method(argument)
+        else:
+            method()
+
+    def _on_completion_key(self, key: str) -> bool:
+        if key in ("tab", "enter"):
+            self.take_completion()
+        elif key == "escape":
+            self._completions.offer([])
+        elif key == "down":
+            self._completions.action_cursor_down()
+        elif key == "up":
+            self._completions.action_cursor_up()
+        else:
+            return False
+        return True
+
+    def _indent_line(self, event: events.Key) -> None:
+        line = self.get_line(self.cursor_location[0]).plain
+        margin = line[: len(line) - len(line.lstrip())]
+        if margin and self.selection.is_empty:
+            event.stop()
+            event.prevent_default()
+            self.insert("\n" + margin)
+
+    # -- places -----------------------------------------------------------------------------------
+
+    @property
+    def offset_of_cursor(self) -> int:
+        """The cursor as a number of characters from the start."""
+        return self.offset_of(self.cursor_location)
+
+    def offset_of(self, location: tuple[int, int]) -> int:
+        """A row and column as a number of characters from the start."""
+        row, column = location
+        lines = self.document.lines[:row]
+        return sum(len(line) + 1 for line in lines) + column
+
+    def location_of(self, offset: int) -> tuple[int, int]:
+        """A number of characters from the start as a row and column."""
+        before = self.text[:offset]
+        return before.count("\n"), len(before) - (before.rfind("\n") + 1)
+
+    def wanted(self) -> Statement | None:
+        """What F5 runs: the selection, else the statement under the cursor."""
+        if self.selected_text.strip():
+            first = min(self.selection.start, self.selection.end)
+            start = self.offset_of(first)
+            text = self.selected_text
+            lead = len(text) - len(text.lstrip())
+            body = text.strip().rstrip(";").rstrip()
+            return Statement(body, start + lead, start + lead + len(body), start + len(text), True)
+        return statement_at(self.text, self.offset_of_cursor)
+
+    def show_error(self, start: int, location: Location | None) -> None:
+        """Mark the place of an error in the statement that begins at ``start``; None clears it."""
+        self.error = None
+        if location is not None:
+            row, column = self.location_of(start)
+            line = row + location.line - 1
+            column = location.column - 1 + (column if location.line == 1 else 0)
+            self.error = Location(line, column, location.excerpt)
+            end = re.match(r"\w*", self.get_line(line).plain[column:]) if self._has(line) else None
+            self._error_width = max(1, len(end[0]) if end else 1)
+        self._line_cache.clear()
+        self.refresh()
+
+    def _has(self, line: int) -> bool:
+        return 0 <= line < self.document.line_count
+
+    def get_line(self, line_index: int) -> Text:
+        """A line, with the place of the error underlined."""
+        line = super().get_line(line_index)
+        if self.error is not None and line_index == self.error.line:
+            at = self.error.column
+            line.stylize(Style(color="red", underline=True, bold=True), at, at + self._error_width)
+        return line
+
+    # -- completion -------------------------------------------------------------------------------
+
+    def on_text_area_changed(self, event: TextArea.Changed) -> None:
+        """Open or narrow the list while something is typed."""
+        if self.error is not None:
+            self.show_error(0, None)
+        if not self._typed or not self.has_focus:
+            self._completions.offer([])
+            return
+        self._typed = False
+        offset = self.offset_of_cursor
+        if self._completions.is_open or opens_by_itself(self.text, offset):
+            self._offer(offset)
+
+    def edit_complete(self) -> None:
+        """Open the list."""
+        self._offer(self.offset_of_cursor)
+
+    def _offer(self, offset: int) -> None:
+        items = complete(self.text, offset, self._schema)[: _LISTED * 8]
+        self._completions.offer(items)
+        if items:
+            row, column = self.location_of(items[0].start)
+            x = column - self.scroll_offset.x + self.gutter_width
+            y = row - self.scroll_offset.y + 1
+            self._completions.styles.offset = Offset(
+                max(0, min(x, self.size.width - 52)), max(0, y)
+            )
+
+    def take_completion(self) -> None:
+        """Put the highlighted text in."""
+        item = self._completions.chosen()
+        self._completions.offer([])
+        if item is not None:
+            end = self.cursor_location
+            self.replace(item.text, self.location_of(item.start), end)
+
+    # -- editing ----------------------------------------------------------------------------------
+
+    def edit_clause(self, word: str) -> None:
+        """To a clause of the statement under the cursor."""
+        statement = statement_at(self.text, self.offset_of_cursor)
+        if statement is None:
+            return
+        for token in tokens_of(statement.text):
+            if token.word == word:
+                self.move_cursor(self.location_of(statement.start + token.start))
+                return
+
+    def edit_statement(self, by: str) -> None:
+        """To the start of the next or previous statement."""
+        offset = self.offset_of_cursor
+        starts = [s.start for s in statements_of(self.text)]
+        after = [s for s in starts if s > offset]
+        before = [s for s in starts if s < offset]
+        if int(by) > 0 and after:
+            self.move_cursor(self.location_of(after[0]))
+        elif int(by) < 0 and before:
+            self.move_cursor(self.location_of(before[-1]))
+
+    def edit_word(self, by: str) -> None:
+        """By SQL tokens: a quoted name or a string is one word."""
+        offset = self.offset_of_cursor
+        tokens = [t for t in tokens_of(self.text) if t.kind != "symbol"]
+        if int(by) > 0:
+            after = [t.end for t in tokens if t.end > offset]
+            self.move_cursor(self.location_of(after[0] if after else len(self.text)))
+        else:
+            before = [t.start for t in tokens if t.start < offset]
+            self.move_cursor(self.location_of(before[-1] if before else 0))
+
+    def edit_kill_word(self) -> None:
+        """Delete to the end of the word."""
+        start = self.cursor_location
+        self.edit_word("1")
+        self._kill(start, self.cursor_location)
+
+    def edit_kill_line(self) -> None:
+        """Delete to the end of the line."""
+        row, column = self.cursor_location
+        end = (row, len(self.document.get_line(row)))
+        if end[1] == column and row + 1 < self.document.line_count:
+            end = (row + 1, 0)
+        self._kill((row, column), end)
+
+    def edit_kill_to_start(self) -> None:
+        """Delete to the start of the line."""
+        row, _ = self.cursor_location
+        self._kill((row, 0), self.cursor_location)
+
+    def _kill(self, start: tuple[int, int], end: tuple[int, int]) -> None:
+        self._killed = self.get_text_range(start, end)
+        self.delete(start, end)
+
+    def edit_put_back(self) -> None:
+        """Insert what was deleted last."""
+        self.insert(self._killed)
+
+    def edit_line_end(self) -> None:
+        """To the end of the line."""
+        self.action_cursor_line_end()
+
+    def edit_comment(self) -> None:
+        """Make comments of the selected lines, or take the marks away."""
+        first, last = sorted((self.selection.start[0], self.selection.end[0]))
+        lines = [self.document.get_line(row) for row in range(first, last + 1)]
+        kept = self.selection
+        if all(line.lstrip().startswith("--") or not line.strip() for line in lines):
+            changed = [re.sub(r"^(\s*)-- ?", r"\1", line) for line in lines]
+        else:
+            changed = [f"-- {line}" if line.strip() else line for line in lines]
+        self.replace("\n".join(changed), (first, 0), (last, len(lines[-1])))
+        self.selection = Selection(
+            (kept.start[0], min(kept.start[1], len(self.document.get_line(kept.start[0])))),
+            (kept.end[0], min(kept.end[1], len(self.document.get_line(kept.end[0])))),
+        )
+
+    def edit_goto_error(self) -> None:
+        """To the place of the last error."""
+        if self.error is not None:
+            self.move_cursor((self.error.line, self.error.column))
+
+    def select_next(self, text: str, *, replace_with: str | None = None) -> bool:
+        """Select the next place of ``text``, after replacing the one that is selected."""
+        if not text:
+            return False
+        if replace_with is not None and self.selected_text.lower() == text.lower():
+            self.replace(replace_with, *sorted((self.selection.start, self.selection.end)))
+        offset = self.offset_of(max(self.selection.start, self.selection.end))
+        low, wanted = self.text.lower(), text.lower()
+        at = low.find(wanted, offset)
+        at = low.find(wanted) if at < 0 else at
+        if at < 0:
+            return False
+        self.selection = Selection(self.location_of(at), self.location_of(at + len(text)))
+        self.scroll_cursor_visible()
+        return True

@@ -1,0 +1,1 @@
+"""What lies over the panes: help, history, plan, statistics, export and small questions."""
