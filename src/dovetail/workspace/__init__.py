@@ -15,6 +15,7 @@ rights; what he may not see raises ``WorkspaceError("not-found")``, what he may 
 
 from dovetail.workspace.access import ACTIONS, RIGHTS, ROLES, SCOPES, Actor
 from dovetail.workspace.problems import CODES, WorkspaceError, problem_of
+from dovetail.workspace.schema import Schema as StoreSchema
 from dovetail.workspace.settings import WorkspaceLimits, WorkspaceSettings
 from dovetail.workspace.shapes import (
     AuditEntry,
@@ -97,6 +98,7 @@ __all__ = [
     "SavedVersion",
     "SchemaColumn",
     "StatsRow",
+    "StoreSchema",
     "StoredResult",
     "TableProfile",
     "Target",

@@ -29,6 +29,8 @@ from dovetail.errors import (
 )
 from dovetail.workspace.shapes import Problem
 
+_SHOWN = 20
+
 CODES: dict[str, str] = {
     # code → title. Statuses belong to the REST interface.
     "sql-empty": "The query is empty",
@@ -152,9 +154,11 @@ def _code_of(error: DovetailError) -> str:
 
 def invalid(loc: str, message: str, **extra: Any) -> WorkspaceError:
     """A ``validation`` error about the field ``loc``."""
+    valid = [str(one) for one in extra.get("valid") or ()]
+    tail = f" ({', '.join(valid[:_SHOWN])})" if valid else ""
     return WorkspaceError(
         "validation",
-        f"{loc}: {message}",
+        f"{loc}: {message}{tail}",
         errors=[{"loc": loc, "msg": message, "type": "value_error"}],
         **extra,
     )

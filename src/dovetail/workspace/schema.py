@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from dovetail.workspace.database import Database
-from dovetail.workspace.problems import WorkspaceError
+from dovetail.workspace.database import Database, store_url
+from dovetail.workspace.problems import WorkspaceError, invalid
 
 if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy.engine import Connection
+
+    from dovetail.workspace.settings import WorkspaceSettings
 
 _LOCK_NUMBER = 4_021_986_713  # any fixed number: PostgreSQL's advisory locks have no names
 
@@ -30,6 +32,23 @@ class Schema:
     def __init__(self, database: Database, folder: Path) -> None:
         self._database = database
         self._folder = folder
+
+    @staticmethod
+    def of(settings: WorkspaceSettings) -> Schema:
+        """The schema of a store that is not otherwise opened; close it, or use it in a ``with``."""
+        folder = Path(settings.folder).expanduser().absolute()
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return Schema(Database(store_url(settings.url, folder)), folder)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def __enter__(self) -> Schema:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
     def current(self) -> str | None:
         """The revision the store is at, None when it is empty."""
@@ -76,9 +95,19 @@ class Schema:
             command.upgrade(self._config(connection), revision)
 
     def downgrade(self, revision: str) -> None:
-        """Go down to ``revision`` (``base`` is empty); what later tables hold is lost."""
-        from alembic import command
+        """Go down to ``revision`` (``base`` is empty); what later tables hold is lost.
 
+        Raises:
+            WorkspaceError: ``validation``: there is no such revision; ``configuration`` as above.
+        """
+        from alembic import command
+        from alembic.script import ScriptDirectory
+
+        known = [
+            r.revision for r in ScriptDirectory.from_config(self._config(None)).walk_revisions()
+        ]
+        if revision != "base" and revision not in known:
+            raise invalid("revision", "must be one of these", valid=["base", *reversed(known)])
         with self._locked() as connection:
             self._require_known(self._current(connection))
             command.downgrade(self._config(connection), revision)

@@ -551,7 +551,8 @@ class SavedVersion:
 class StatsRow:
     """Runs of one day, source or user (``key``); of fragments when by source.
 
-    ``milliseconds`` are of successful runs only, so that a quick refusal does not flatter them.
+    Times are of successful runs that no cache answered, so that a quick refusal does not flatter
+    them; ``cached`` counts the cache's.
     """
 
     key: str
@@ -564,6 +565,7 @@ class StatsRow:
     max_ms: float | None
     rows: int
     bytes: int
+    cached: int = 0
 
 
 @dataclass(frozen=True)

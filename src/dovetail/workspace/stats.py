@@ -31,15 +31,19 @@ class _Sum:
     times: list[float] = field(default_factory=list)
     count: int = 0
     failed: int = 0
+    cached: int = 0
     rows: int = 0
     bytes: int = 0
 
-    def add(self, status: str, time: float | None, rows: int | None, size: int | None) -> None:
+    def add(
+        self, status: str, cache: str, time: float | None, rows: int | None, size: int | None
+    ) -> None:
         self.count += 1
         self.failed += status == "FAILED"
+        self.cached += cache == "hit"
         self.rows += rows or 0
         self.bytes += size or 0
-        if status == "SUCCESS" and time is not None:
+        if status == "SUCCESS" and cache != "hit" and time is not None:
             self.times.append(time)
 
     def row(self, key: str) -> StatsRow:
@@ -55,6 +59,7 @@ class _Sum:
             times[-1] if times else None,
             self.rows,
             self.bytes,
+            self.cached,
         )
 
 
@@ -96,6 +101,7 @@ class Stats:
                     QueryRow.created_at,
                     QueryRow.user_name,
                     QueryRow.status,
+                    QueryRow.cache,
                     QueryRow.execution_ms,
                     QueryRow.row_count,
                     QueryRow.bytes_moved,
@@ -103,17 +109,18 @@ class Stats:
                 .where(*conditions)
                 .execution_options(yield_per=_BATCH)
             )
-            for created, name, status, time, rows, size in runs:
-                overall.add(status, time, rows, size)
+            for created, name, status, cache, time, rows, size in runs:
+                overall.add(status, cache, time, rows, size)
                 if by != "source":
                     key = name if by == "user" else created.date().isoformat()
-                    sums[key].add(status, time, rows, size)
+                    sums[key].add(status, cache, time, rows, size)
             if by == "source":
                 fragments = session.execute(
                     select(
                         FragmentRow.connection_name,
                         FragmentRow.source,
                         FragmentRow.status,
+                        FragmentRow.cache,
                         FragmentRow.milliseconds,
                         FragmentRow.rows,
                         FragmentRow.bytes,
@@ -122,8 +129,8 @@ class Stats:
                     .where(*conditions)
                     .execution_options(yield_per=_BATCH)
                 )
-                for connection, source, status, time, rows, size in fragments:
-                    sums[connection or source].add(status, time, rows, size)
+                for connection, source, status, cache, time, rows, size in fragments:
+                    sums[connection or source].add(status, cache, time, rows, size)
             slowest = session.scalars(
                 select(QueryRow)
                 .options(selectinload(QueryRow.fragments))
@@ -139,7 +146,10 @@ class Stats:
 
 
 def percentile(times: Sequence[float], share: float) -> float | None:
-    """The nearest-rank percentile of sorted ``times``: a time that did occur."""
+    """The percentile of sorted ``times``, interpolated between the two nearest of them."""
     if not times:
         return None
-    return times[max(0, math.ceil(share / 100 * len(times)) - 1)]
+    place = share / 100 * (len(times) - 1)
+    below = math.floor(place)
+    above = min(below + 1, len(times) - 1)
+    return times[below] + (times[above] - times[below]) * (place - below)
