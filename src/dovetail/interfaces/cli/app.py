@@ -17,7 +17,6 @@ _MODULES = {
     "sources": "catalog",
     "tables": "catalog",
     "describe": "catalog",
-    "profile": "profile",
     "explain": "explain",
     "functions": "functions",
     "sql": "sql",
@@ -29,12 +28,10 @@ _MODULES = {
     "users": "users",
     "db": "database",
     "demo": "demo",
-    "completion": "completion",
-    "help": "help",
 }
 _MEMBERS = {
     "sql": ("format", "expand", "extract-cte", "analyze", "at", "case"),
-    "config": ("check", "show", "path", "init", "schema"),
+    "config": ("check", "path", "show"),
     "users": ("create", "list"),
     "db": ("upgrade", "downgrade", "current", "check"),
 }
