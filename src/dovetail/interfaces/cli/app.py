@@ -17,6 +17,7 @@ _MODULES = {
     "sources": "catalog",
     "tables": "catalog",
     "describe": "catalog",
+    "profile": "profile",
     "explain": "explain",
     "functions": "functions",
     "sql": "sql",
@@ -28,10 +29,12 @@ _MODULES = {
     "users": "users",
     "db": "database",
     "demo": "demo",
+    "completion": "completion",
+    "help": "help",
 }
 _MEMBERS = {
     "sql": ("format", "expand", "extract-cte", "analyze", "at", "case"),
-    "config": ("check", "path", "show"),
+    "config": ("check", "show", "path", "init", "schema"),
     "users": ("create", "list"),
     "db": ("upgrade", "downgrade", "current", "check"),
 }
