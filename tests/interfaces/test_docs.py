@@ -12,6 +12,7 @@ import pytest
 from tests.interfaces.conftest import PROGRAM, environment
 
 from dovetail.demo.tour import NEXT_STEPS
+from dovetail.functions.page import markdown as functions_page
 from dovetail.interfaces.cli.reference import markdown
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +21,11 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.regen
 def test_the_reference_page_is_the_help(check_file: Callable[[Path, str], None]) -> None:
     check_file(ROOT / "docs" / "cli.md", markdown())
+
+
+@pytest.mark.regen
+def test_the_page_of_functions_is_the_registry(check_file: Callable[[Path, str], None]) -> None:
+    check_file(ROOT / "docs" / "functions.md", functions_page())
 
 
 def test_every_flag_has_help_and_fits_the_page() -> None:

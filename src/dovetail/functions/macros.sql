@@ -283,151 +283,58 @@ CREATE MACRO dateadd(unit, n, d) AS
 -- > round(convert_unit(100, 'c', 'f'), 6) = 212.0
 -- > round(convert_unit(70, 'kg', 'lb'), 4) = 154.3236
 CREATE MACRO convert_unit(x, unit, wanted) AS
-  list_extract(list_transform([MAP {
-    'm': {k: 'length', f: 1.0e0, o: 0.0e0},
-    'meter': {k: 'length', f: 1.0e0, o: 0.0e0},
-    'metre': {k: 'length', f: 1.0e0, o: 0.0e0},
-    'km': {k: 'length', f: 1000.0e0, o: 0.0e0},
-    'cm': {k: 'length', f: 0.01e0, o: 0.0e0},
-    'mm': {k: 'length', f: 0.001e0, o: 0.0e0},
-    'um': {k: 'length', f: 1e-06, o: 0.0e0},
-    'nm': {k: 'length', f: 1e-09, o: 0.0e0},
-    'in': {k: 'length', f: 0.0254e0, o: 0.0e0},
-    'inch': {k: 'length', f: 0.0254e0, o: 0.0e0},
-    'ft': {k: 'length', f: 0.3048e0, o: 0.0e0},
-    'foot': {k: 'length', f: 0.3048e0, o: 0.0e0},
-    'feet': {k: 'length', f: 0.3048e0, o: 0.0e0},
-    'yd': {k: 'length', f: 0.9144e0, o: 0.0e0},
-    'yard': {k: 'length', f: 0.9144e0, o: 0.0e0},
-    'mi': {k: 'length', f: 1609.344e0, o: 0.0e0},
-    'mile': {k: 'length', f: 1609.344e0, o: 0.0e0},
-    'nmi': {k: 'length', f: 1852.0e0, o: 0.0e0},
-    'm2': {k: 'area', f: 1.0e0, o: 0.0e0},
-    'km2': {k: 'area', f: 1000000.0e0, o: 0.0e0},
-    'cm2': {k: 'area', f: 0.0001e0, o: 0.0e0},
-    'mm2': {k: 'area', f: 1e-06, o: 0.0e0},
-    'ha': {k: 'area', f: 10000.0e0, o: 0.0e0},
-    'hectare': {k: 'area', f: 10000.0e0, o: 0.0e0},
-    'acre': {k: 'area', f: 4046.8564224e0, o: 0.0e0},
-    'ft2': {k: 'area', f: 0.09290304e0, o: 0.0e0},
-    'in2': {k: 'area', f: 0.00064516e0, o: 0.0e0},
-    'yd2': {k: 'area', f: 0.83612736e0, o: 0.0e0},
-    'mi2': {k: 'area', f: 2589988.110336e0, o: 0.0e0},
-    'm3': {k: 'volume', f: 1.0e0, o: 0.0e0},
-    'l': {k: 'volume', f: 0.001e0, o: 0.0e0},
-    'liter': {k: 'volume', f: 0.001e0, o: 0.0e0},
-    'litre': {k: 'volume', f: 0.001e0, o: 0.0e0},
-    'ml': {k: 'volume', f: 1e-06, o: 0.0e0},
-    'cl': {k: 'volume', f: 1e-05, o: 0.0e0},
-    'dl': {k: 'volume', f: 0.0001e0, o: 0.0e0},
-    'cm3': {k: 'volume', f: 1e-06, o: 0.0e0},
-    'ft3': {k: 'volume', f: 0.028316846592e0, o: 0.0e0},
-    'in3': {k: 'volume', f: 1.6387064e-05, o: 0.0e0},
-    'gal': {k: 'volume', f: 0.003785411784e0, o: 0.0e0},
-    'gallon': {k: 'volume', f: 0.003785411784e0, o: 0.0e0},
-    'qt': {k: 'volume', f: 0.000946352946e0, o: 0.0e0},
-    'pt': {k: 'volume', f: 0.000473176473e0, o: 0.0e0},
-    'cup': {k: 'volume', f: 0.0002365882365e0, o: 0.0e0},
-    'floz': {k: 'volume', f: 2.95735295625e-05, o: 0.0e0},
-    'gal_uk': {k: 'volume', f: 0.00454609e0, o: 0.0e0},
-    'pt_uk': {k: 'volume', f: 0.00056826125e0, o: 0.0e0},
-    'bbl': {k: 'volume', f: 0.158987294928e0, o: 0.0e0},
-    'kg': {k: 'mass', f: 1.0e0, o: 0.0e0},
-    'g': {k: 'mass', f: 0.001e0, o: 0.0e0},
-    'gram': {k: 'mass', f: 0.001e0, o: 0.0e0},
-    'mg': {k: 'mass', f: 1e-06, o: 0.0e0},
-    'ug': {k: 'mass', f: 1e-09, o: 0.0e0},
-    't': {k: 'mass', f: 1000.0e0, o: 0.0e0},
-    'tonne': {k: 'mass', f: 1000.0e0, o: 0.0e0},
-    'lb': {k: 'mass', f: 0.45359237e0, o: 0.0e0},
-    'pound': {k: 'mass', f: 0.45359237e0, o: 0.0e0},
-    'oz': {k: 'mass', f: 0.028349523125e0, o: 0.0e0},
-    'ounce': {k: 'mass', f: 0.028349523125e0, o: 0.0e0},
-    'st': {k: 'mass', f: 6.35029318e0, o: 0.0e0},
-    'stone': {k: 'mass', f: 6.35029318e0, o: 0.0e0},
-    'ton_us': {k: 'mass', f: 907.18474e0, o: 0.0e0},
-    'ton_uk': {k: 'mass', f: 1016.0469088e0, o: 0.0e0},
-    'ozt': {k: 'mass', f: 0.0311034768e0, o: 0.0e0},
-    'ct': {k: 'mass', f: 0.0002e0, o: 0.0e0},
-    'carat': {k: 'mass', f: 0.0002e0, o: 0.0e0},
-    'k': {k: 'temperature', f: 1.0e0, o: 0.0e0},
-    'kelvin': {k: 'temperature', f: 1.0e0, o: 0.0e0},
-    'c': {k: 'temperature', f: 1.0e0, o: 273.15e0},
-    'celsius': {k: 'temperature', f: 1.0e0, o: 273.15e0},
-    'f': {k: 'temperature', f: (5.0/9)::DOUBLE, o: 459.67e0},
-    'fahrenheit': {k: 'temperature', f: (5.0/9)::DOUBLE, o: 459.67e0},
-    'm/s': {k: 'speed', f: 1.0e0, o: 0.0e0},
-    'mps': {k: 'speed', f: 1.0e0, o: 0.0e0},
-    'km/h': {k: 'speed', f: (1/3.6)::DOUBLE, o: 0.0e0},
-    'kmh': {k: 'speed', f: (1/3.6)::DOUBLE, o: 0.0e0},
-    'kph': {k: 'speed', f: (1/3.6)::DOUBLE, o: 0.0e0},
-    'mph': {k: 'speed', f: 0.44704e0, o: 0.0e0},
-    'mi/h': {k: 'speed', f: 0.44704e0, o: 0.0e0},
-    'kn': {k: 'speed', f: (1852.0/3600)::DOUBLE, o: 0.0e0},
-    'knot': {k: 'speed', f: (1852.0/3600)::DOUBLE, o: 0.0e0},
-    'ft/s': {k: 'speed', f: 0.3048e0, o: 0.0e0},
-    'fps': {k: 'speed', f: 0.3048e0, o: 0.0e0},
-    's': {k: 'time', f: 1.0e0, o: 0.0e0},
-    'sec': {k: 'time', f: 1.0e0, o: 0.0e0},
-    'second': {k: 'time', f: 1.0e0, o: 0.0e0},
-    'ms': {k: 'time', f: 0.001e0, o: 0.0e0},
-    'millisecond': {k: 'time', f: 0.001e0, o: 0.0e0},
-    'us': {k: 'time', f: 1e-06, o: 0.0e0},
-    'microsecond': {k: 'time', f: 1e-06, o: 0.0e0},
-    'ns': {k: 'time', f: 1e-09, o: 0.0e0},
-    'nanosecond': {k: 'time', f: 1e-09, o: 0.0e0},
-    'min': {k: 'time', f: 60.0e0, o: 0.0e0},
-    'minute': {k: 'time', f: 60.0e0, o: 0.0e0},
-    'h': {k: 'time', f: 3600.0e0, o: 0.0e0},
-    'hr': {k: 'time', f: 3600.0e0, o: 0.0e0},
-    'hour': {k: 'time', f: 3600.0e0, o: 0.0e0},
-    'd': {k: 'time', f: 86400.0e0, o: 0.0e0},
-    'day': {k: 'time', f: 86400.0e0, o: 0.0e0},
-    'wk': {k: 'time', f: 604800.0e0, o: 0.0e0},
-    'week': {k: 'time', f: 604800.0e0, o: 0.0e0},
-    'pa': {k: 'pressure', f: 1.0e0, o: 0.0e0},
-    'hpa': {k: 'pressure', f: 100.0e0, o: 0.0e0},
-    'kpa': {k: 'pressure', f: 1000.0e0, o: 0.0e0},
-    'mpa': {k: 'pressure', f: 1000000.0e0, o: 0.0e0},
-    'bar': {k: 'pressure', f: 100000.0e0, o: 0.0e0},
-    'mbar': {k: 'pressure', f: 100.0e0, o: 0.0e0},
-    'atm': {k: 'pressure', f: 101325.0e0, o: 0.0e0},
-    'psi': {k: 'pressure', f: 6894.757293168361e0, o: 0.0e0},
-    'mmhg': {k: 'pressure', f: 133.322387415e0, o: 0.0e0},
-    'torr': {k: 'pressure', f: (101325.0/760)::DOUBLE, o: 0.0e0},
-    'inhg': {k: 'pressure', f: 3386.388640341e0, o: 0.0e0},
-    'j': {k: 'energy', f: 1.0e0, o: 0.0e0},
-    'joule': {k: 'energy', f: 1.0e0, o: 0.0e0},
-    'kj': {k: 'energy', f: 1000.0e0, o: 0.0e0},
-    'mj': {k: 'energy', f: 1000000.0e0, o: 0.0e0},
-    'cal': {k: 'energy', f: 4.184e0, o: 0.0e0},
-    'kcal': {k: 'energy', f: 4184.0e0, o: 0.0e0},
-    'wh': {k: 'energy', f: 3600.0e0, o: 0.0e0},
-    'kwh': {k: 'energy', f: 3600000.0e0, o: 0.0e0},
-    'mwh': {k: 'energy', f: 3600000000.0e0, o: 0.0e0},
-    'ev': {k: 'energy', f: 1.602176634e-19, o: 0.0e0},
-    'btu': {k: 'energy', f: 1055.05585262e0, o: 0.0e0},
-    'therm': {k: 'energy', f: 105505585.262e0, o: 0.0e0},
-    'byte': {k: 'data size', f: 1.0e0, o: 0.0e0},
-    'b': {k: 'data size', f: 1.0e0, o: 0.0e0},
-    'bit': {k: 'data size', f: 0.125e0, o: 0.0e0},
-    'kb': {k: 'data size', f: 1000.0e0, o: 0.0e0},
-    'mb': {k: 'data size', f: 1000000.0e0, o: 0.0e0},
-    'gb': {k: 'data size', f: 1000000000.0e0, o: 0.0e0},
-    'tb': {k: 'data size', f: 1000000000000.0e0, o: 0.0e0},
-    'pb': {k: 'data size', f: 1000000000000000.0e0, o: 0.0e0},
-    'kib': {k: 'data size', f: 1024.0e0, o: 0.0e0},
-    'mib': {k: 'data size', f: 1048576.0e0, o: 0.0e0},
-    'gib': {k: 'data size', f: 1073741824.0e0, o: 0.0e0},
-    'tib': {k: 'data size', f: 1099511627776.0e0, o: 0.0e0},
-    'pib': {k: 'data size', f: 1125899906842624.0e0, o: 0.0e0}
-  }], lambda dovetail_u: CASE
-    WHEN x IS NULL OR unit IS NULL OR wanted IS NULL THEN NULL
-    WHEN dovetail_u[lower(unit)] IS NULL THEN error('convert_unit: no unit "' || unit || '"')
-    WHEN dovetail_u[lower(wanted)] IS NULL THEN error('convert_unit: no unit "' || wanted || '"')
-    WHEN dovetail_u[lower(unit)].k <> dovetail_u[lower(wanted)].k
-      THEN error('convert_unit: cannot convert ' || dovetail_u[lower(unit)].k || ' to '
-        || dovetail_u[lower(wanted)].k || ' (' || unit || ' to ' || wanted || ')')
-    ELSE (CAST(x AS DOUBLE) + dovetail_u[lower(unit)].o) * dovetail_u[lower(unit)].f
-      / dovetail_u[lower(wanted)].f - dovetail_u[lower(wanted)].o
+  -- The table: name, kind, size in the unit of its kind, and what is added before.
+  list_extract(list_transform(list_transform([regexp_split_to_array(trim('
+    m:length:1:0 meter:length:1:0 metre:length:1:0 km:length:1000:0 cm:length:0.01:0
+    mm:length:0.001:0 um:length:1e-06:0 nm:length:1e-09:0 in:length:0.0254:0
+    inch:length:0.0254:0 ft:length:0.3048:0 foot:length:0.3048:0 feet:length:0.3048:0
+    yd:length:0.9144:0 yard:length:0.9144:0 mi:length:1609.344:0 mile:length:1609.344:0
+    nmi:length:1852:0 m2:area:1:0 km2:area:1000000:0 cm2:area:0.0001:0 mm2:area:1e-06:0
+    ha:area:10000:0 hectare:area:10000:0 acre:area:4046.8564224:0 ft2:area:0.09290304:0
+    in2:area:0.00064516:0 yd2:area:0.83612736:0 mi2:area:2589988.110336:0 m3:volume:1:0
+    l:volume:0.001:0 liter:volume:0.001:0 litre:volume:0.001:0 ml:volume:1e-06:0
+    cl:volume:1e-05:0 dl:volume:0.0001:0 cm3:volume:1e-06:0 ft3:volume:0.028316846592:0
+    in3:volume:1.6387064e-05:0 gal:volume:0.003785411784:0 gallon:volume:0.003785411784:0
+    qt:volume:0.000946352946:0 pt:volume:0.000473176473:0 cup:volume:0.0002365882365:0
+    floz:volume:2.95735295625e-05:0 gal_uk:volume:0.00454609:0 pt_uk:volume:0.00056826125:0
+    bbl:volume:0.158987294928:0 kg:mass:1:0 g:mass:0.001:0 gram:mass:0.001:0 mg:mass:1e-06:0
+    ug:mass:1e-09:0 t:mass:1000:0 tonne:mass:1000:0 lb:mass:0.45359237:0 pound:mass:0.45359237:0
+    oz:mass:0.028349523125:0 ounce:mass:0.028349523125:0 st:mass:6.35029318:0
+    stone:mass:6.35029318:0 ton_us:mass:907.18474:0 ton_uk:mass:1016.0469088:0
+    ozt:mass:0.0311034768:0 ct:mass:0.0002:0 carat:mass:0.0002:0 k:temperature:1:0
+    kelvin:temperature:1:0 c:temperature:1:273.15 celsius:temperature:1:273.15
+    f:temperature:0.5555555555555556:459.67 fahrenheit:temperature:0.5555555555555556:459.67
+    m/s:speed:1:0 mps:speed:1:0 km/h:speed:0.2777777777777778:0 kmh:speed:0.2777777777777778:0
+    kph:speed:0.2777777777777778:0 mph:speed:0.44704:0 mi/h:speed:0.44704:0
+    kn:speed:0.5144444444444445:0 knot:speed:0.5144444444444445:0 ft/s:speed:0.3048:0
+    fps:speed:0.3048:0 s:time:1:0 sec:time:1:0 second:time:1:0 ms:time:0.001:0
+    millisecond:time:0.001:0 us:time:1e-06:0 microsecond:time:1e-06:0 ns:time:1e-09:0
+    nanosecond:time:1e-09:0 min:time:60:0 minute:time:60:0 h:time:3600:0 hr:time:3600:0
+    hour:time:3600:0 d:time:86400:0 day:time:86400:0 wk:time:604800:0 week:time:604800:0
+    pa:pressure:1:0 hpa:pressure:100:0 kpa:pressure:1000:0 mpa:pressure:1000000:0
+    bar:pressure:100000:0 mbar:pressure:100:0 atm:pressure:101325:0
+    psi:pressure:6894.757293168361:0 mmhg:pressure:133.322387415:0
+    torr:pressure:133.32236842105263:0 inhg:pressure:3386.388640341:0 j:energy:1:0
+    joule:energy:1:0 kj:energy:1000:0 mj:energy:1000000:0 cal:energy:4.184:0 kcal:energy:4184:0
+    wh:energy:3600:0 kwh:energy:3600000:0 mwh:energy:3600000000:0 ev:energy:1.602176634e-19:0
+    btu:energy:1055.05585262:0 therm:energy:105505585.262:0 byte:data_size:1:0 b:data_size:1:0
+    bit:data_size:0.125:0 kb:data_size:1000:0 mb:data_size:1000000:0 gb:data_size:1000000000:0
+    tb:data_size:1000000000000:0 pb:data_size:1000000000000000.0:0 kib:data_size:1024:0
+    mib:data_size:1048576:0 gib:data_size:1073741824:0 tib:data_size:1099511627776:0
+    pib:data_size:1125899906842624.0:0
+  '), '\s+')],
+    lambda dovetail_t: {
+      a: list_extract(list_filter(dovetail_t, lambda dovetail_e: starts_with(dovetail_e, lower(unit) || ':')), 1),
+      b: list_extract(list_filter(dovetail_t, lambda dovetail_e: starts_with(dovetail_e, lower(wanted) || ':')), 1)
+    }), lambda dovetail_u: CASE
+    WHEN unit IS NULL OR wanted IS NULL THEN NULL
+    WHEN dovetail_u.a IS NULL THEN error('convert_unit: no unit "' || unit || '"')
+    WHEN dovetail_u.b IS NULL THEN error('convert_unit: no unit "' || wanted || '"')
+    WHEN split_part(dovetail_u.a, ':', 2) <> split_part(dovetail_u.b, ':', 2)
+      THEN error('convert_unit: cannot convert ' || split_part(dovetail_u.a, ':', 2) || ' to '
+        || split_part(dovetail_u.b, ':', 2) || ' (' || unit || ' to ' || wanted || ')')
+    ELSE (CAST(x AS DOUBLE) + CAST(split_part(dovetail_u.a, ':', 4) AS DOUBLE))
+      * CAST(split_part(dovetail_u.a, ':', 3) AS DOUBLE)
+      / CAST(split_part(dovetail_u.b, ':', 3) AS DOUBLE)
+      - CAST(split_part(dovetail_u.b, ':', 4) AS DOUBLE)
   END), 1);

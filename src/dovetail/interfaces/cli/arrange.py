@@ -45,8 +45,8 @@ def arrange(arguments: Sequence[str]) -> list[str]:
 def _unknown(command: str, known: list[str]) -> UsageError:
     if Path(command).suffix and Path(command).exists():
         return UsageError(
-            f"{command} is a file, not a command; to query it: "
-            f"dovetail query \"select * from '{command}'\""
+            f"{command} is a file, not a command; to look at {command}: dovetail tui {command}; "
+            f"to query it: dovetail query \"select * from '{command}'\""
         )
     near = difflib.get_close_matches(command, known, n=2)
     if near:

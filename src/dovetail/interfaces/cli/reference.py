@@ -19,6 +19,7 @@ is out of date. Data goes to stdout, everything else to stderr.
 | 2 | usage or configuration: flag, parameter, profile, file that cannot be read or written |
 | 3 | a source could not be reached or refused the login |
 | 4 | a limit stopped it: timeout, memory, temporary space, rows, bytes |
+| 5 | `--expect` was not met |
 | 70 | a fault of Dovetail; a report file is named, without data or secrets |
 | 130, 143, 141 | Ctrl-C, SIGTERM, closed pipe |
 
@@ -40,7 +41,22 @@ digits are strings unless `--numbers exact` |
 | `jsonl`, `ndjson` | `.jsonl`, `.ndjson` | `null` | one object per line |
 | `parquet` | `.parquet` | null | `HUGEINT`, the type of sums, becomes `DECIMAL(38,0)` |
 | `arrow` | `.arrow`, `.feather` | null | the stream form on stdout, the file form in these files |
+| `xlsx` | `.xlsx` | empty | numbers, dates and booleans are typed; whole numbers of more than 15 \
+digits are text; a sheet per result; needs the extra `excel` |
+| `html` | `.html` | empty | one `<table>`, all text escaped, numbers with the class `n` |
+| `insert` | `.sql` | `NULL` | 1,000 rows per statement; `--table`, `--insert-dialect` |
 | `none` | | | runs the query and writes nothing |
+
+## Scripts
+
+`-f FILE` and `-c SQL` may be repeated and run in the order given, in one session. Statements end
+with `;`, or with `GO` alone on a line. A script may hold queries, EXPLAIN, and `create [or replace]
+temp table|view NAME as select …`: these live to the end of the script and never touch a source. All
+statements are parsed and bound before the first one runs. `-o 'out-{n}.csv'` writes a file for each
+result; table, markdown, vertical, jsonl and xlsx hold several results, the other formats one, which
+`--result last` or `--result N` chooses. `--statement N` and `--result` run only what is needed.
+
+## Formats in detail
 
 Text formats are also written compressed, as `.csv.gz` or `.jsonl.zst`. In CSV and the formats for
 eyes a list, struct or map is JSON and a blob is `\\x` and hex digits. In JSON a blob is

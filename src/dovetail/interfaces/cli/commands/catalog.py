@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from dovetail.interfaces.cli.declare import Argument, Option
 from dovetail.interfaces.cli.options import MessageFlags, OutputFlags, SourceFlags
 from dovetail.interfaces.cli.output import choose_output, write_rows
+from dovetail.interfaces.cli.remembered import remember_tables
 from dovetail.interfaces.cli.runtime import Job, Run
 
 _SQL_STARTS = ("select", "with", "from", "values", "(")
@@ -65,7 +66,7 @@ def tables(
     messages: MessageFlags,
     pattern: Annotated[
         str | None,
-        Argument(metavar="[PATTERN]", help="A glob over source.schema.table."),
+        Argument(metavar="[PATTERN]", help="A glob over source.schema.table.", complete="tables"),
     ] = None,
     refresh: Annotated[bool, Option("--refresh", help="Read the catalogs anew.")] = False,
 ) -> Job:
@@ -79,6 +80,9 @@ def tables(
         with run.session(where) as session:
             if refresh:
                 session.refresh()
+            found = session.tables(pattern=pattern)
+            if pattern is None:
+                remember_tables(where.config, [table.qualified_name for table in found])
             columns = [
                 ("source", "VARCHAR"),
                 ("schema", "VARCHAR"),
@@ -98,7 +102,7 @@ def tables(
                     table.row_estimate,
                     table.comment or None,
                 )
-                for table in session.tables(pattern=pattern)
+                for table in found
             ]
             write_rows(output, columns, rows, run.diagnostics)
             if not rows and pattern:
@@ -111,7 +115,9 @@ def describe(
     where: SourceFlags,
     out: OutputFlags,
     messages: MessageFlags,
-    subject: Annotated[str, Argument(metavar="TABLE|FILE|SQL", help="What to describe.")],
+    subject: Annotated[
+        str, Argument(metavar="TABLE|FILE|SQL", help="What to describe.", complete="tables")
+    ],
 ) -> Job:
     """Show the columns of a table, a file or a query.
 
@@ -134,14 +140,14 @@ def describe(
             ]
             rows = [
                 (c.column, c.type, c.nullable, c.key or None, c.comment or None)
-                for c in session.describe(_named(subject))
+                for c in session.describe(named(subject))
             ]
             write_rows(output, columns, rows, run.diagnostics)
 
     return Job(messages, work)
 
 
-def _named(subject: str) -> str:
+def named(subject: str) -> str:
     """The subject as SQL names it: a path gets the quotes that make it a file."""
     first = subject.lstrip().split(None, 1)[0].lower() if subject.strip() else ""
     if subject.startswith(("'", '"')) or first.startswith("(") or first in _SQL_STARTS:

@@ -2,9 +2,41 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Annotated
+
+from dovetail.errors import UsageError
+from dovetail.interfaces.cli.declare import Option
 from dovetail.interfaces.cli.options import ConfigFlags, MessageFlags
 from dovetail.interfaces.cli.output import write_text
 from dovetail.interfaces.cli.runtime import Job, Run
+
+_START = """\
+# Dovetail: the sources that a query may name as source.table. Every key: docs/configuration.md
+# Check this file with: dovetail config check
+
+sources:
+  # A folder of CSV, JSON, Parquet, Arrow and Excel files; each is a table named after its stem.
+  files: {kind: files, path: .}
+
+  # shop:
+  #   kind: postgres
+  #   host: localhost
+  #   database: shop
+  #   user: analyst                     # one that may only read is best
+  #   password: "${env:SHOP_PASSWORD}"  # a reference, never the password itself
+
+  # crm: {kind: mysql, url: "mysql://analyst@localhost/crm", password: "${keyring:crm/analyst}"}
+  # old: {kind: sqlite, path: legacy.db}
+  # lake: {kind: duckdb, path: lake.duckdb}
+
+# limits: {memory: 4GB, threads: 2, timeout: 60s}
+
+# profiles:              # chosen with --profile NAME; their keys replace those above
+#   prod:
+#     limits: {timeout: 10m}
+"""
 
 
 def check(where: ConfigFlags, messages: MessageFlags) -> Job:
@@ -55,4 +87,45 @@ def show(where: ConfigFlags, messages: MessageFlags) -> Job:
     return Job(messages, work)
 
 
-COMMANDS = {"check": check, "path": path, "show": show}
+def init(
+    messages: MessageFlags,
+    output: Annotated[
+        str, Option("--output", "-o", metavar="PATH", help="The file to write; - is stdout.")
+    ] = "dovetail.yaml",
+) -> Job:
+    """Write a commented configuration to begin with. A file that exists is never touched.
+
+    dovetail config init
+    """
+
+    def work(run: Run) -> None:
+        if output == "-":
+            write_text(_START)
+            return
+        try:
+            with Path(output).expanduser().open("x", encoding="utf-8") as file:
+                file.write(_START)
+        except FileExistsError:
+            raise UsageError(f"{output} exists, and stays as it is; use -o for another") from None
+        except OSError as error:
+            raise UsageError(f"cannot write {output}: {error.strerror}") from None
+        run.diagnostics.note(f"wrote {output}; edit it, then: dovetail config check")
+
+    return Job(messages, work)
+
+
+def schema(messages: MessageFlags) -> Job:
+    """Print the JSON Schema of the configuration, for editors.
+
+    dovetail config schema > dovetail.schema.json
+    """
+
+    def work(run: Run) -> None:
+        from dovetail.config_load import json_schema
+
+        write_text(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+
+    return Job(messages, work)
+
+
+COMMANDS = {"check": check, "path": path, "show": show, "init": init, "schema": schema}
