@@ -1,4 +1,4 @@
-"""Services that the tests of a module share."""
+"""Services that all tests of a run share."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import pytest
 from tests.interfaces.rest.running import ADMIN, Client, Running, make_admin, running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A service in local mode, with one user."""
-    with running(tmp_path_factory.mktemp("local") / "workspace") as service:
+    folder = tmp_path_factory.mktemp("local") / "workspace"
+    with running(folder, DOVETAIL_SECRET_KEY="a key for tests, long enough") as service:
         yield service
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A service with users; the first is :data:`ADMIN`."""
     folder: Path = tmp_path_factory.mktemp("shared") / "workspace"
@@ -25,13 +26,13 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield service
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def client(local: Running) -> Client:
     """The one user of the local service."""
     return local.client()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def admin(shared: Running) -> Client:
     """The admin of the shared service."""
     return shared.login(*ADMIN)

@@ -57,7 +57,7 @@ class Client(httpx.Client):
 
     def __init__(self, url: str, token: str | None = None, **more: Any) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        super().__init__(base_url=url, headers=headers, timeout=60, **more)
+        super().__init__(**{"base_url": url, "headers": headers, "timeout": 60, **more})
         self.token = token
 
     def _merge_url(self, url: Any) -> httpx.URL:
@@ -65,7 +65,7 @@ class Client(httpx.Client):
         known = ("/api/", "/health", "/metrics", "/docs", "/openapi", "/problems", "http")
         return super()._merge_url(text if text.startswith(known) else f"{API}{text}")
 
-    def upload(self, name: str, content: str | bytes, **fields: Any) -> httpx.Response:
+    def upload(self, name: str, content: str | bytes, /, **fields: Any) -> httpx.Response:
         """Upload a file; ``options`` may be a dict."""
         data = {k: json.dumps(v) if isinstance(v, dict) else v for k, v in fields.items()}
         body = content.encode() if isinstance(content, str) else content
@@ -129,15 +129,21 @@ class Running:
     def kill(self) -> None:
         """As the kernel does when memory is out: no chance to clean up."""
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
+        self._finish()
 
     def stop(self) -> int:
         """Ask it to stop; its exit code."""
-        for client in self.clients:
-            client.close()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=60)
+        return self._finish()
+
+    def _finish(self) -> int:
+        for client in self.clients:
+            client.close()
+        code = self.process.wait(timeout=60)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        return code
 
     def log_lines(self) -> list[dict[str, Any]]:
         """The log so far."""
@@ -172,6 +178,7 @@ def start(folder: Path, *arguments: str, config: Path | None = None, **extra: st
     found = re.search(r"http://\S+", first)
     if found is None:
         code = process.wait()
+        process.stdout.close()
         raise RuntimeError(f"the service ended with {code}: {log.read_text()[-4000:]}")
     token = None
     if "--auth=users" not in arguments and "--auth=none" not in arguments:

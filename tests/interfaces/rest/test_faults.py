@@ -221,4 +221,4 @@ def test_several_workers(
 
 def worker_of(service: Running, request_id: str) -> int:
     lines = [line for line in service.log_lines() if line.get("request_id") == request_id]
-    return int(lines[-1]["pid"])
+    return int(lines[-1]["process"])

@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
@@ -37,9 +38,7 @@ from dovetail.interfaces.rest.running import HungUpError
 from dovetail.interfaces.rest.service import Service
 from dovetail.workspace.shapes import Problem
 
-API = "/api/v1"
-
-_UNDER_API = (
+_ROUTERS = (
     datasets.router,
     grants.dataset_router,
     groups.router,
@@ -53,6 +52,9 @@ _UNDER_API = (
     users.users_router,
     users.tokens_router,
     oversight.router,
+    health.router,
+    documents.router,
+    documents.hidden,
 )
 
 _DESCRIPTION = """
@@ -77,20 +79,15 @@ def make_app(service: Service) -> App:
         description=_DESCRIPTION,
         docs_url=None,
         redoc_url=None,
-        root_path=service.settings.base_path,
         redirect_slashes=False,
         lifespan=life,
     )
     app.state.service = service
-    for router in _UNDER_API:
-        app.include_router(router, prefix=API)
-    # The address that the product's first documents gave it.
-    app.include_router(queries.cross_router, prefix="/api")
-    app.include_router(health.router)
-    app.include_router(documents.router)
-    app.include_router(documents.hidden)
+    # Not by include_router: that looks through the routers twice for each request.
+    for router in _ROUTERS:
+        app.router.routes.extend(router.routes)
     _handle_errors(app, service)
-    app.openapi = lambda: _document(app)  # type: ignore[method-assign]
+    app.openapi = lambda: _document(app, service)  # type: ignore[method-assign]
     if service.settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -134,8 +131,10 @@ def _handle_errors(app: FastAPI, service: Service) -> None:
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
         if error.status_code == 405:
-            problem = problems.make("method-not-allowed", "the path has no such method")
-            return respond(request, problem, **dict(error.headers or {}))
+            path = request.scope["path"].removeprefix(service.settings.base_path)
+            methods = _methods(app, path)
+            detail = f"the path has no such method; it has {methods}"
+            return respond(request, problems.make("method-not-allowed", detail), Allow=methods)
         if error.status_code == 404:
             return respond(request, problems.make("not-found", "no such path; see /docs"))
         return respond(request, problems.make("json-malformed", str(error.detail)))
@@ -145,16 +144,26 @@ def _handle_errors(app: FastAPI, service: Service) -> None:
         return Response(status_code=499)  # nobody reads it; the log does
 
 
-def _document(app: FastAPI) -> dict[str, Any]:
+def _methods(app: FastAPI, path: str) -> str:
+    """The methods of all routes at ``path``."""
+    found: set[str] = set()
+    for route in app.router.routes:
+        if isinstance(route, APIRoute) and route.path_regex.match(path):
+            found |= route.methods
+    return ", ".join(sorted(found))
+
+
+def _document(app: FastAPI, service: Service) -> dict[str, Any]:
     """The OpenAPI document, made once."""
     if app.openapi_schema is not None:
         return app.openapi_schema
+    base_path = service.settings.base_path
     made: dict[str, Any] = get_openapi(
         title=app.title,
         version=app.version,
         description=app.description,
         routes=app.routes,
-        servers=[{"url": app.root_path}] if app.root_path else None,
+        servers=[{"url": base_path}] if base_path else None,
     )
     schemas = made["components"]["schemas"]
     schemas["ProblemBody"] = ProblemBody.model_json_schema()

@@ -67,6 +67,8 @@ class Front:
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
+        # A proxy may leave the base path in front of the path or take it away.
+        scope["root_path"] = self._settings.base_path
         path: str = scope["path"]
         if len(path) > 1 and path.endswith("/"):
             scope["path"] = path.rstrip("/") or "/"

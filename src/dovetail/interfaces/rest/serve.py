@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import uvicorn
 
@@ -153,9 +153,13 @@ def serve(settings: ServiceSettings) -> int:
     """Serve until a signal; the exit code."""
     settings = settings.check()
     logs.configure()
-    listener = bind(settings)
-    if settings.workers > 1:
-        return _serve_by_workers(settings, listener)
+    with bind(settings) as listener:
+        if settings.workers > 1:
+            return _serve_by_workers(settings, listener)
+        return _serve_here(settings, listener)
+
+
+def _serve_here(settings: ServiceSettings, listener: socket.socket) -> int:
     service = open_service(settings)
     server = _Server(_uvicorn_config(make_app(service), settings), service)
     token = service.workspace.users.local_token() if settings.auth == "token" else None
@@ -195,5 +199,13 @@ def main() -> int:
         return 2 if isinstance(error, (UsageError, ConfigError)) else error.exit_code
 
 
+def run() -> NoReturn:
+    """The program. At its end all is closed: taking the interpreter apart only takes time."""
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -1,1 +1,3 @@
-"""One module per group of paths; each has a ``router``."""
+"""One module per group of paths; each has a ``router``, whose prefix is the whole of it."""
+
+API = "/api/v1"

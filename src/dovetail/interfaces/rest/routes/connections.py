@@ -11,8 +11,9 @@ from dovetail.interfaces.rest.call import Caller, Listed, encode, json_response,
 from dovetail.interfaces.rest.documented import CHANGE, answers
 from dovetail.interfaces.rest.inputs import ConnectionChange, ConnectionCreate
 from dovetail.interfaces.rest.problems import ProblemError
+from dovetail.interfaces.rest.routes import API
 
-router = APIRouter(prefix="/connections", tags=["Connections"])
+router = APIRouter(prefix=f"{API}/connections", tags=["Connections"])
 
 _NAMES = ("name-taken", "alias-invalid", "alias-reserved", "configuration")
 

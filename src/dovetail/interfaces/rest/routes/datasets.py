@@ -12,11 +12,12 @@ from dovetail.interfaces.rest.call import Call, Caller, Listed, json_response, n
 from dovetail.interfaces.rest.documented import CHANGE, answers
 from dovetail.interfaces.rest.inputs import DatasetChange, DatasetReference
 from dovetail.interfaces.rest.repeats import key_of, once
+from dovetail.interfaces.rest.routes import API
 from dovetail.interfaces.rest.routes.shaped import Numbers, Shape
 from dovetail.interfaces.rest.uploads import receive
 from dovetail.workspace.datasets import Upload
 
-router = APIRouter(prefix="/datasets", tags=["Datasets"])
+router = APIRouter(prefix=f"{API}/datasets", tags=["Datasets"])
 
 _FILE_PROBLEMS = (
     "too-large",

@@ -10,13 +10,14 @@ from dovetail.interfaces.rest.bodies import GrantBody
 from dovetail.interfaces.rest.call import Caller, no_content
 from dovetail.interfaces.rest.documented import answers
 from dovetail.interfaces.rest.inputs import GrantCreate
+from dovetail.interfaces.rest.routes import API
 from dovetail.workspace.grants import ObjectKind
 
 ObjectId = Annotated[str, Path(description="Id of the dataset or connection.")]
 
 
 def _router(prefix: str, kind: ObjectKind) -> APIRouter:
-    router = APIRouter(prefix=f"/{prefix}/{{object_id}}/grants", tags=["Access"])
+    router = APIRouter(prefix=f"{API}/{prefix}/{{object_id}}/grants", tags=["Access"])
 
     @router.get(
         "",

@@ -25,9 +25,10 @@ from dovetail.interfaces.rest.inputs import (
     MemberChange,
     RelationshipCreate,
 )
+from dovetail.interfaces.rest.routes import API
 from dovetail.workspace.shapes import MemberPreview
 
-router = APIRouter(prefix="/dataset-groups", tags=["Dataset groups"])
+router = APIRouter(prefix=f"{API}/dataset-groups", tags=["Dataset groups"])
 
 _MEMBER = ("not-found", "alias-taken", "alias-invalid", "alias-reserved")
 

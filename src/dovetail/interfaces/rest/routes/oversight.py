@@ -14,9 +14,10 @@ from dovetail.interfaces.rest import results
 from dovetail.interfaces.rest.bodies import AuditBody, QueryStatsBody, StatsRowBody, timestamp
 from dovetail.interfaces.rest.call import Call, Caller, encode, json_response
 from dovetail.interfaces.rest.documented import answers
+from dovetail.interfaces.rest.routes import API
 from dovetail.workspace.shapes import AuditEntry
 
-router = APIRouter(tags=["Oversight"])
+router = APIRouter(prefix=API, tags=["Oversight"])
 
 _LINES = 500
 

@@ -28,13 +28,14 @@ from dovetail.interfaces.rest.inputs import (
 )
 from dovetail.interfaces.rest.problems import ProblemError
 from dovetail.interfaces.rest.repeats import key_of, once
+from dovetail.interfaces.rest.routes import API
 from dovetail.interfaces.rest.routes.shaped import Numbers, Shape
 from dovetail.interfaces.rest.translator import Translation, TranslationError
 from dovetail.workspace.problems import WorkspaceError
 from dovetail.workspace.shapes import Problem, QueryAnswer, QueryRequest, Target
 
-router = APIRouter(prefix="/queries", tags=["Queries"])
-cross_router = APIRouter(prefix="/cross-database", tags=["Queries"])
+router = APIRouter(prefix=f"{API}/queries", tags=["Queries"])
+cross_router = APIRouter(tags=["Queries"])
 
 _SYNC_LIMIT = 10_000
 _SYNC_SECONDS = 300
@@ -234,10 +235,18 @@ async def format_sql(call: Caller, given: SqlText) -> Response:
     return json_response({"sql": made, "changed": made != given.sql})
 
 
+_cross_answers = answers(CrossDatabaseBody, problems=(*QUERY_PROBLEMS, "key-reused"))
+
+
+# The first address is what the product's first documents gave it.
 @cross_router.post(
-    "/query",
+    "/api/cross-database/query",
     summary="Run SQL over several databases",
-    **answers(CrossDatabaseBody, problems=(*QUERY_PROBLEMS, "key-reused")),
+    name="cross_database_first_address",
+    **_cross_answers,
+)
+@cross_router.post(
+    f"{API}/cross-database/query", summary="Run SQL over several databases", **_cross_answers
 )
 async def cross_database(
     call: Caller,

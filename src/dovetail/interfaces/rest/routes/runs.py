@@ -15,9 +15,10 @@ from dovetail.interfaces.rest.call import Caller, json_response, no_content
 from dovetail.interfaces.rest.documented import answers
 from dovetail.interfaces.rest.inputs import KeepResult, RunChange, Share
 from dovetail.interfaces.rest.problems import ProblemError
+from dovetail.interfaces.rest.routes import API
 from dovetail.interfaces.rest.routes.shaped import Numbers, Shape
 
-router = APIRouter(prefix="/queries", tags=["Runs and results"])
+router = APIRouter(prefix=f"{API}/queries", tags=["Runs and results"])
 
 _RESULT = ("not-found", "result-expired", "result-missing")
 _ARROW = "application/vnd.apache.arrow.stream"

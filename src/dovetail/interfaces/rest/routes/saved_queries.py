@@ -17,9 +17,10 @@ from dovetail.interfaces.rest.inputs import (
     SavedQueryShare,
 )
 from dovetail.interfaces.rest.problems import ProblemError
+from dovetail.interfaces.rest.routes import API
 from dovetail.interfaces.rest.routes.shaped import Numbers, Shape
 
-router = APIRouter(prefix="/saved-queries", tags=["Saved queries"])
+router = APIRouter(prefix=f"{API}/saved-queries", tags=["Saved queries"])
 
 
 @router.post(

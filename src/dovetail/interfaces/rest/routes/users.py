@@ -22,11 +22,12 @@ from dovetail.interfaces.rest.call import (
 from dovetail.interfaces.rest.documented import answers
 from dovetail.interfaces.rest.inputs import Login, TokenCreate, UserChange, UserCreate
 from dovetail.interfaces.rest.problems import ProblemError
+from dovetail.interfaces.rest.routes import API
 from dovetail.workspace.shapes import NewToken
 
-auth_router = APIRouter(prefix="/auth", tags=["Access"])
-users_router = APIRouter(prefix="/users", tags=["Access"])
-tokens_router = APIRouter(prefix="/tokens", tags=["Access"])
+auth_router = APIRouter(prefix=f"{API}/auth", tags=["Access"])
+users_router = APIRouter(prefix=f"{API}/users", tags=["Access"])
+tokens_router = APIRouter(prefix=f"{API}/tokens", tags=["Access"])
 
 
 def _set_cookie(request: Request, response: Response, secret: str) -> None:
