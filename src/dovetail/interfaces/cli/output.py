@@ -45,7 +45,7 @@ class Output:
         """The stream to write to: the file, which appears whole or not at all, or stdout."""
         if self.path is None:
             if self.paged:
-                from dovetail.interfaces.cli.shell.paging import paged
+                from dovetail.interfaces.cli.paging import paged
 
                 with paged(_stdout()) as pager:
                     yield pager

@@ -66,6 +66,7 @@ def shell(
             except LeaveShell as leaving:
                 return leaving.code
             finally:
+                made.close()
                 history.close()
 
     return Job(messages, work, interactive=True)

@@ -4,5 +4,4 @@
 * :mod:`~dovetail.interfaces.cli.shell.commands`: ``.tables``, ``\\d`` and their kin
 * :mod:`~dovetail.interfaces.cli.shell.prompt`: editing, completion and search, by prompt_toolkit
 * :mod:`~dovetail.interfaces.cli.shell.foreground`: work that Ctrl-C ends
-* :mod:`~dovetail.interfaces.cli.shell.paging`: results that do not fit the screen
 """

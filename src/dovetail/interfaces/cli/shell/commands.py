@@ -20,6 +20,7 @@ from dovetail.errors import CancelledError, UsageError
 from dovetail.interfaces.cli.parameters import parse_parameters
 from dovetail.interfaces.cli.quantities import seconds
 from dovetail.interfaces.cli.shell.shell import LeaveShell, Shell
+from dovetail.script.statements import split
 
 _LEAST_WATCH = 1.0  # seconds
 
@@ -93,8 +94,9 @@ def _tables(shell: Shell, rest: str) -> None:
     pattern = rest or None
     found = shell.foreground.run(lambda: session.tables(pattern=pattern))
     rows = [(t.source, t.schema or None, t.name, t.kind, t.row_estimate) for t in found]
+    kinds = shell.desk.objects
     rows += [
-        ("session", None, name, "table", None)
+        ("session", None, name, f"temporary {kinds[name]}" if name in kinds else "file", None)
         for name in shell.schema.local_names
         if pattern is None or fnmatchcase(name.lower(), pattern.lower())
     ]
@@ -203,7 +205,10 @@ def _explain(shell: Shell, rest: str) -> None:
     analyze = rest.split(" ", 1)[0] in ("--analyze", "analyze")
     sql = _query(shell, rest.partition("analyze")[2].strip() if analyze else rest, ".explain")
     values = shell.used_parameters(sql)
-    plan = shell.foreground.run(lambda: shell.session.explain(sql, values, analyze=analyze))
+    if analyze:
+        plan = shell.foreground.run(lambda: shell.session.explain(sql, values, analyze=True))
+    else:
+        plan = shell.foreground.run(lambda: shell.desk.plan(split(sql)[0], values))
     shell.show_text(str(plan))
 
 

@@ -6,43 +6,30 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from dovetail.editing.history import History
 from dovetail.editing.schema import Schema
-from dovetail.editing.statements import Statement, is_complete, statements_of
+from dovetail.editing.statements import is_complete, statements_of
 from dovetail.editing.tokens import tokens_of
 from dovetail.errors import CancelledError, DovetailError, UsageError
 from dovetail.interfaces.cli import sql_text
 from dovetail.interfaces.cli.diagnostics import Diagnostics, wants_color
 from dovetail.interfaces.cli.output import Output, write_batches, write_rows
+from dovetail.interfaces.cli.paging import paged
 from dovetail.interfaces.cli.progress import describe_progress
 from dovetail.interfaces.cli.quantities import shown_time
 from dovetail.interfaces.cli.shell.foreground import Foreground
-from dovetail.interfaces.cli.shell.paging import paged
 from dovetail.present.formats import format_named, format_of_path
-from dovetail.present.layout import ByteStream
+from dovetail.script.desk import Desk
+from dovetail.script.statements import split
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dovetail.execution.result import Result
     from dovetail.session import Session
-
-_FOR_EYES = ("table", "markdown", "vertical")
-
-
-@dataclass(frozen=True)
-class _Into(Output):
-    """An output whose stream is open already."""
-
-    stream: ByteStream = field(kw_only=True)
-
-    @contextmanager
-    def open(self) -> Iterator[ByteStream]:
-        yield self.stream
 
 
 class LeaveShell(Exception):
@@ -76,6 +63,7 @@ class Shell:
         self.bail = bail
         self.again = tuple(again)
         self.schema = Schema(session)
+        self.desk = Desk(session)  # temporary tables and views live as long as the shell
         self.foreground = Foreground()
         self.parameters: dict[str, Any] = {}
         self.limit: int | None = None
@@ -83,6 +71,7 @@ class Shell:
         self.last = ""  # the last query, for .watch, .edit, .explain and \g
         self.next_text = ""  # what the next prompt begins with
         self.quiet_color = output.layout.color
+        self._pages = output.paged or not output.form.for_eyes
 
     # -- the loop -------------------------------------------------------------------------------
 
@@ -151,7 +140,7 @@ class Shell:
                 self.run_query(body, kept=kept)
             return
         for statement in statements_of(text):
-            self.run_statement(statement, kept=kept)
+            self.run_query(statement.text, kept=kept)
 
     def run_script(self, path: Path) -> None:
         """Run a file of statements and commands, each command on a line of its own."""
@@ -162,10 +151,6 @@ class Shell:
             raise UsageError(f"cannot read {path}: {reason}") from None
         for piece in script_pieces(text):
             self.run_text(piece)
-
-    def run_statement(self, statement: Statement, *, kept: bool = True) -> None:
-        """Run one statement."""
-        self.run_query(statement.text, kept=kept)
 
     # -- queries --------------------------------------------------------------------------------
 
@@ -199,26 +184,29 @@ class Shell:
                     started=began,
                 )
         if self.timer:
-            plural = "" if rows == 1 else "s"
-            self.told.summary(f"{rows:,} row{plural}, {shown_time(milliseconds)}")
+            count = "done" if rows is None else f"{rows:,} row{'' if rows == 1 else 's'}"
+            self.told.summary(f"{count}, {shown_time(milliseconds)}")
 
-    def _answer(self, sql: str) -> tuple[int, list[str]]:
-        result: Result = self.session.sql(
-            sql,
+    def _answer(self, sql: str) -> tuple[int | None, list[str]]:
+        result = self.desk.run(
+            split(sql)[0],
             self.used_parameters(sql),
             limit=self.limit,
             on_progress=lambda profile: self.told.show_progress(describe_progress(profile)),
             on_start=self.foreground.on_cancel,
         )
+        if result is None:  # a temporary table or view was made
+            for name in self.desk.objects:
+                self.schema.add_local(name)
+            return None, []
         try:
-            with self._paged(self.output) as shown:
-                done = write_batches(
-                    shown,
-                    self._quietly(result.batches()),
-                    result.schema,
-                    result.columns,
-                    self.told,
-                )
+            done = write_batches(
+                self.output,
+                self._quietly(result.batches()),
+                result.schema,
+                result.columns,
+                self.told,
+            )
             if done.cut:
                 result.cancel()
         except BrokenPipeError:  # the pager was left: nobody wants the rest
@@ -254,18 +242,23 @@ class Shell:
         if form.binary and self.output.path is None:
             raise UsageError(f"{form.name} is not for a terminal; say where: .output FILE")
         self.output = replace(self.output, form=form)
+        if self.output.path is None:
+            self.output = self._to_screen(self.output)
+
+    def _to_screen(self, output: Output) -> Output:
+        return replace(output, path=None, paged=self._pages and output.form.for_eyes)
 
     def set_target(self, path: str | None) -> None:
         """Write results to a file from now on, or to the screen (None)."""
         if path is None:
             layout = replace(self.output.layout, color=self.quiet_color)
             form = format_named("table") if self.output.form.binary else self.output.form
-            self.output = replace(self.output, path=None, layout=layout, form=form)
+            self.output = self._to_screen(replace(self.output, layout=layout, form=form))
             return
         form = format_of_path(path)
         layout = replace(self.output.layout, color=False, max_rows=0, max_width=0)
         target = Path(path).expanduser()
-        self.output = replace(self.output, path=target, form=form, layout=layout)
+        self.output = replace(self.output, path=target, form=form, layout=layout, paged=False)
 
     @contextmanager
     def _shown_as(self, name: str | None) -> Iterator[None]:
@@ -277,20 +270,15 @@ class Shell:
         finally:
             self.output = before
 
-    @contextmanager
-    def _paged(self, output: Output) -> Iterator[Output]:
-        if output.path is not None or output.form.name not in _FOR_EYES:
-            yield output
-            return
-        with paged(_stdout()) as stream:
-            yield _Into(output.form, None, output.layout, output.replace, stream=stream)
-
     def show_rows(self, columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[Any]]) -> None:
         """Print a listing, through the pager when it is long."""
         form = format_named("table") if self.output.form.binary else self.output.form
-        output = replace(self.output, path=None, form=form)
-        with self._paged(output) as shown, suppress(BrokenPipeError):
-            write_rows(shown, columns, rows, self.told)
+        with suppress(BrokenPipeError):
+            write_rows(self._to_screen(replace(self.output, form=form)), columns, rows, self.told)
+
+    def close(self) -> None:
+        """Forget the temporary tables."""
+        self.desk.close()
 
     def show_text(self, text: str) -> None:
         """Print a text, through the pager when it is long."""
