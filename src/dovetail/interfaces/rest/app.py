@@ -18,7 +18,7 @@ from dovetail.errors import DovetailError, InternalError
 from dovetail.interfaces.rest import problems
 from dovetail.interfaces.rest.bodies import ProblemBody
 from dovetail.interfaces.rest.documented import complete
-from dovetail.interfaces.rest.front import App, Front
+from dovetail.interfaces.rest.front import App, BodyTooLargeError, Front
 from dovetail.interfaces.rest.logs import logger
 from dovetail.interfaces.rest.problems import ProblemError
 from dovetail.interfaces.rest.routes import (
@@ -137,6 +137,8 @@ def _handle_errors(app: FastAPI, service: Service) -> None:
             return respond(request, problems.make("method-not-allowed", detail), Allow=methods)
         if error.status_code == 404:
             return respond(request, problems.make("not-found", "no such path; see /docs"))
+        if isinstance(error.__cause__, BodyTooLargeError):
+            return respond(request, problems.make("too-large", str(error.__cause__)))
         return respond(request, problems.make("json-malformed", str(error.detail)))
 
     @app.exception_handler(HungUpError)
@@ -149,7 +151,7 @@ def _methods(app: FastAPI, path: str) -> str:
     found: set[str] = set()
     for route in app.router.routes:
         if isinstance(route, APIRoute) and route.path_regex.match(path):
-            found |= route.methods
+            found |= route.methods or set()
     return ", ".join(sorted(found))
 
 

@@ -68,9 +68,7 @@ async def run(
     queries = call.workspace.queries
 
     def work(actor: Any) -> bytes:
-        answer = queries.run(actor, request, on_start=started.append)
-        watch(call, answer.run)
-        return results.dump(encode(answer))
+        return results.dump(encode(queries.run(actor, request, on_start=started.append)))
 
     return await unless_hung_up(call, call.long(work), started)
 
@@ -104,13 +102,6 @@ async def _disconnected(request: Request) -> None:
 async def _cancel_quietly(call: Call, query_id: str) -> None:
     with contextlib.suppress(WorkspaceError):  # it has finished meanwhile
         await call.short(call.workspace.queries.cancel, query_id)
-
-
-def watch(call: Call, found: QueryRun) -> None:
-    """Count a finished run, and trace its fragments."""
-    call.service.metrics.count_run(found)
-    if call.service.telemetry is not None:
-        call.service.telemetry.trace(found)
 
 
 async def wait_for(call: Call, query_id: str, seconds: float) -> QueryRun:

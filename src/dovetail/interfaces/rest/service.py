@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from dovetail.interfaces.rest.logs import logger, redact_sql
 from dovetail.interfaces.rest.metrics import Metrics
 from dovetail.interfaces.rest.pools import Pools
 from dovetail.interfaces.rest.rates import Rates
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from dovetail.interfaces.rest.telemetry import Telemetry
     from dovetail.interfaces.rest.translator import Translator
     from dovetail.workspace.access import Actor
+    from dovetail.workspace.shapes import QueryRun
     from dovetail.workspace.workspace import Workspace
 
 # How long running queries may go on once the process is asked to stop.
@@ -46,6 +48,26 @@ class Service:
         self.rates = Rates(settings.requests.requests_per_minute)
         self.stopping_since: float | None = None
         self._local: Actor | None = None
+        workspace.queries.on_end = self._ended
+
+    def _ended(self, run: QueryRun) -> None:
+        """A query of this process is over: count it, trace it, log it."""
+        self.metrics.count_run(run)
+        if self.telemetry is not None:
+            self.telemetry.trace(run)
+        full = self.settings.log_sql == "full"
+        logger().info(
+            "query",
+            query_id=run.id,
+            user_id=run.user_id,
+            status=run.status,
+            code=run.problem.code if run.problem else None,
+            ms=run.execution_ms,
+            rows=run.row_count,
+            bytes_moved=run.bytes_moved,
+            fragments=len(run.fragments),
+            sql=run.sql if full else redact_sql(run.sql),
+        )
 
     def local_actor(self) -> Actor:
         """The one user of ``auth: none``."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
-from dovetail.interfaces.rest import parameters, results, running
+from dovetail.interfaces.rest import parameters, results
 from dovetail.interfaces.rest.bodies import QueryResultBody, SavedQueryBody, SavedVersionBody
 from dovetail.interfaces.rest.call import Caller, Listed, json_response, no_content
 from dovetail.interfaces.rest.documented import CHANGE, QUERY_PROBLEMS, answers
@@ -128,7 +128,6 @@ async def run(
 
     def work(actor: Any) -> bytes:
         answer = saved.run(actor, saved_id, params)
-        running.watch(call, answer.run)
         return results.dump(results.query_result(answer, shape=shape, numbers=numbers))
 
     return json_response(await call.long(work))
