@@ -12,7 +12,7 @@ ARGS ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format regen fuzz bench servers constraints clean
+.PHONY: help demo test check format regen fuzz bench serve servers constraints clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ bench: $(VENV)/.dev ## benchmarks side by side with other systems; needs minutes
 	@test -f bench/__main__.py || \
 	  { echo "There are no benchmarks yet (bench/__main__.py is missing): nothing was run." >&2; exit 1; }
 	$(BIN)/python -m bench $(ARGS)
+
+serve: $(VENV)/.dev ## serve the workspace over HTTP (ARGS='--port 8080')
+	$(BIN)/dovetail serve $(ARGS)
 
 servers: ## install the PostgreSQL and MariaDB programs that the tests need, where they are missing
 	@sh tests/install_servers.sh
