@@ -74,8 +74,8 @@ def _places(split: dict[str, str]) -> str:
     )
 
 
-def _mark(value: float | None, target: float, shown: str) -> str:
-    return shown if value is None or value <= target else f"**{shown}**"
+def _mark(value: float, target: float, shown: str) -> str:
+    return shown if value <= target else f"**{shown}**"
 
 
 def _summary(found: Sequence[Group]) -> str:
@@ -83,8 +83,6 @@ def _summary(found: Sequence[Group]) -> str:
     for group in found:
         ratios = group.ratios()
         mean, high, data = geometric_mean(ratios), worst(ratios), group.bytes_ratio()
-        if mean is None or high is None:
-            continue
         target = TARGETS[group.link]
         plans = group.planning()
         wrong = [f"{query} {NAMES[name]}" for query, name in group.wrong()]
@@ -93,9 +91,9 @@ def _summary(found: Sequence[Group]) -> str:
                 group.split,
                 SHOWN_LINKS[group.link],
                 str(len(ratios)),
-                _mark(mean, target, f"{mean:.2f}"),
+                "" if mean is None else _mark(mean, target, f"{mean:.2f}"),
                 f"{target:.2f}",
-                _mark(high[1], WORST, f"{high[1]:.2f} ({high[0]})"),
+                "" if high is None else _mark(high[1], WORST, f"{high[1]:.2f} ({high[0]})"),
                 "" if data is None else _mark(data, BYTES, f"{data:.3f}"),
                 f"{statistics.median(plans):.0f} / {max(plans):.0f}" if plans else "",
                 f"**wrong: {', '.join(wrong)}**" if wrong else "equal",
