@@ -177,6 +177,53 @@ def test_a_guard_does_not_see_rows_that_limit_leaves_out(
     assert len(rows(connector, request)) == 3
 
 
+@pytest.mark.parametrize(
+    "made",
+    [
+        "CREATE TABLE place (v numeric(9,2)); INSERT INTO place VALUES (1), ('NaN')",
+        "CREATE TABLE place (v numeric(38,10)); INSERT INTO place VALUES (1), ('NaN')",
+        "CREATE TABLE place (v numeric(9,2)); ALTER TABLE place ALTER v SET STORAGE PLAIN;"
+        " INSERT INTO place VALUES ('NaN')",
+        "CREATE TABLE place (v numeric(9,2)); ALTER TABLE place ALTER v SET STORAGE EXTERNAL;"
+        " INSERT INTO place VALUES ('NaN')",
+        "CREATE TABLE place (i integer); INSERT INTO place VALUES (1);"
+        " ALTER TABLE place ADD v numeric(9,2) DEFAULT 'NaN'",  # lies in the catalog
+        "CREATE TABLE place (v numeric(9,2)) PARTITION BY LIST (v);"
+        " CREATE TABLE part_of_place PARTITION OF place DEFAULT; INSERT INTO place VALUES ('NaN')",
+        "CREATE VIEW place AS SELECT CAST('NaN' AS numeric(9,2)) AS v",
+        "CREATE VIEW place AS SELECT CAST(sum(x) AS numeric(9,2)) AS v"
+        " FROM (VALUES (CAST(1 AS numeric)), ('NaN')) AS t (x)",
+        "CREATE MATERIALIZED VIEW place AS SELECT CAST('NaN' AS numeric(9,2)) AS v",
+    ],
+)
+def test_a_nan_is_found_wherever_it_lies(
+    connector: PostgresConnector, shop: Database, made: str
+) -> None:
+    """The guard first looks at a value's size, which depends on where it comes from."""
+    shop.execute("DROP SCHEMA IF EXISTS nans CASCADE", "CREATE SCHEMA nans")
+    shop.execute("SET search_path = nans; " + made)
+    shop.execute("GRANT USAGE ON SCHEMA nans TO PUBLIC")
+    shop.execute("GRANT SELECT ON ALL TABLES IN SCHEMA nans TO PUBLIC")
+    request = request_for(connector.catalog().table("nans", "place"), ["v"])
+    with pytest.raises(DataError, match=r"shop\.nans\.place\.v holds a NaN"):
+        read(connector, request, "native")
+
+
+def test_values_of_every_length_pass_the_guard(
+    connector: PostgresConnector, shop: Database
+) -> None:
+    values = [Decimal(0), Decimal("-0.01")]
+    values += [sign * Decimal(7 * 10**power) / 100 for power in range(18) for sign in (1, -1)]
+    values.append(Decimal("1234567891234567.89"))
+    shop.execute(
+        "DROP TABLE IF EXISTS lengths",
+        "CREATE TABLE lengths (v numeric(20,2))",
+        f"INSERT INTO lengths VALUES (NULL), {', '.join(f'({value})' for value in values)}",
+    )
+    request = request_for(connector.catalog().table(None, "lengths"), ["v"])
+    assert [row[0] for row in rows(connector, request)] == [None, *values]
+
+
 def test_names_that_postgresql_would_cut(connector: PostgresConnector, shop: Database) -> None:
     long_names = ["x" * 63 + "1", "x" * 63 + "2"]
     request = fragment(
@@ -191,7 +238,7 @@ def test_render_and_describe_show_what_is_sent(connector: PostgresConnector) -> 
     table = connector.catalog().table(None, "numbers")
     request = request_for(table, ["i", "d", "t"])
     sql = connector.render(request)
-    assert sql.startswith('/* t1 */ SELECT "i" AS "i", CASE WHEN "d" = CAST(\'NaN\'')
+    assert sql.startswith('/* t1 */ SELECT "i" AS "i", CASE WHEN 24 % PG_COLUMN_SIZE("d") = 0 AND ')
     native = connector.snapshot().native(request, "source_shop")
     assert native is not None
     assert native.described_as == sql
