@@ -1,0 +1,167 @@
+"""The full-screen interface: first paint of a large result, and keys while a query runs.
+
+    python -m bench.tui            # needs dovetail[tui]; no terminal is opened
+
+First paint counts from the moment the Arrow table is there to the first display of its rows; a key
+counts from the posting of its event to the last display before 30 ms of quiet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from textual import events
+
+from dovetail.editing.history import History
+from dovetail.execution.profile import FragmentProfile, Profile
+from dovetail.interfaces.tui.app import DovetailApp
+from dovetail.interfaces.tui.drafts import Drafts
+from dovetail.interfaces.tui.result import ResultPane
+from dovetail.session import Session
+
+ROWS = 1_000_000
+SIZE = (160, 50)
+_TABLE = """
+    select i as id, 'name_' || i % 1000 as name, (i * 1.5)::double as amount, i % 7 as weekday,
+      'text ' || i as note, i / 3.0 as third, date '2020-01-01' + (i % 1000)::int as day,
+      i % 2 = 0 as even, hash(i) % 100000 as code, 'x' || (i % 13) as kind
+    from range({rows}) t(i)
+"""
+
+
+class Timed(DovetailApp):
+    """Notes when something was displayed."""
+
+    shown_at = 0.0
+
+    def _display(self, screen: Any, renderable: Any) -> None:
+        super()._display(screen, renderable)
+        self.shown_at = time.perf_counter()
+
+
+class Ready:
+    """A result whose rows are there; the stream stays open until the gate is."""
+
+    def __init__(self, table: pa.Table, gate: threading.Event | None = None) -> None:
+        self.schema = table.schema
+        types = duckdb.connect().from_arrow(table.slice(0, 0)).types
+        self.columns = [(n, str(t)) for n, t in zip(table.column_names, types, strict=True)]
+        self.profile = Profile([FragmentProfile(1, "bench", "memory", "select", "stream")])
+        self.warnings: list[str] = []
+        self._table, self._gate = table, gate
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        yield from self._table.to_batches()
+        if self._gate is not None:
+            # A query that is still at work: the engine computes in other threads meanwhile.
+            while not self._gate.wait(0.005):
+                duckdb.sql("select sum(i) from range(2000000) t(i)").fetchall()
+
+    def cancel(self) -> None:
+        if self._gate is not None:
+            self._gate.set()
+
+    def close(self) -> None: ...
+
+
+async def quiet(app: Timed, after: float) -> float:
+    """When the last display came before 30 ms without one."""
+    while app.shown_at < after or time.perf_counter() - app.shown_at < 0.03:
+        await asyncio.sleep(0.002)
+    return app.shown_at
+
+
+async def first_paint(session: Session, folder: Path, rows: int) -> float:
+    """Seconds from the table to its rows on screen, in a running application."""
+    table = duckdb.sql(_TABLE.format(rows=rows)).to_arrow_table()
+    app = Timed(session, history=History(folder / "h"), drafts=Drafts("bench", folder / "d"))
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.pause()
+        result = Ready(table)
+        begin = time.perf_counter()
+        await app.buffer.add_table("bench", table, _columns(result))
+        pane = app.buffer.pane
+        assert isinstance(pane, ResultPane)
+        while pane.grid is None or not pane.grid.is_attached:
+            await asyncio.sleep(0.001)
+        return await quiet(app, begin) - begin
+
+
+def _columns(result: Ready) -> list[Any]:
+    from dovetail.present.write import output_columns
+
+    return output_columns(result.columns)
+
+
+async def keys_while_running(
+    session: Session, folder: Path, *, running: bool
+) -> dict[str, list[float]]:
+    """Milliseconds from a key to its display, while a query computes in the background."""
+    table = duckdb.sql(_TABLE.format(rows=ROWS)).to_arrow_table()
+    gate = threading.Event()
+    result = Ready(table, gate if running else None)
+    app = Timed(session, history=History(folder / "h"), drafts=Drafts("bench", folder / "d"))
+    took: dict[str, list[float]] = {}
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.pause()
+        app.session.sql = lambda *a, **k: result  # type: ignore[method-assign,assignment]
+        app.buffer.editor.text = "select 1"
+        await app.commands.do_run()
+        while app.buffer.pane is None or app.buffer.pane.grid is None:
+            await asyncio.sleep(0.005)
+        for name, key, focus in (
+            ("a row down", "j", "results"),
+            ("a page down", "pagedown", "results"),
+            ("last and first row", "G", "results"),
+            ("a letter in the editor", "x", "editor"),
+        ):
+            app.commands.do_pane(focus)
+            await asyncio.sleep(0.2)
+            times = took[name] = []
+            for _ in range(30):
+                begin = time.perf_counter()
+                app.post_message(events.Key(key, key if len(key) == 1 else None))
+                times.append((await first_display(app, begin) - begin) * 1e3)
+                await asyncio.sleep(0.02)
+        gate.set()
+        app.cancel()
+        await pilot.pause()
+    del app.session.sql
+    return took
+
+
+async def first_display(app: Timed, after: float) -> float:
+    """When something was displayed first after a moment: the answer to a key."""
+    while app.shown_at < after:
+        await asyncio.sleep(0.001)
+    return app.shown_at
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name, Session.open({}) as session:
+        folder = Path(name)
+        for rows in (1_000, ROWS):
+            best = [asyncio.run(first_paint(session, folder, rows)) for _ in range(3)]
+            print(f"first paint, {rows:>9,} rows × 10 columns: {min(best) * 1e3:7.0f} ms")
+        for running in (False, True):
+            print("while a query runs" if running else "while nothing runs")
+            took = asyncio.run(keys_while_running(session, folder, running=running))
+            for what, times in took.items():
+                ordered = sorted(times)
+                print(
+                    f"  {what:<24} median {statistics.median(times):6.1f} ms"
+                    f"   95 % within {ordered[int(len(ordered) * 0.95)]:6.1f} ms"
+                )
+
+
+if __name__ == "__main__":
+    main()
