@@ -290,9 +290,27 @@ def _starts_query(text: str) -> bool:
 
 
 def _needed(query: str, objects: Mapping[str, _Object]) -> list[_Object]:
-    """The objects that a query names."""
-    names = names_of(query)
+    """The objects that a query names and does not define itself."""
+    names = names_of(query) - _defined(query)
     return [item for name, item in objects.items() if name in names]
+
+
+def _defined(query: str) -> set[str]:
+    """The names that the WITH clause at the begin of a query defines, in lower case."""
+    found: set[str] = set()
+    depth = 0
+    before = ""
+    tokens = tokens_of(query)
+    if not tokens or tokens[0][1] != "with":
+        return found
+    for offset, word in tokens:
+        if depth == 0 and before in ("with", "recursive", ",") and word != "recursive":
+            found |= names_of(query[offset:].partition(" ")[0].partition("(")[0])
+        elif depth == 0 and word in ("select", "from", "values", "pivot", "unpivot"):
+            break
+        depth += (word in "([{") - (word in ")]}")
+        before = word
+    return found
 
 
 def _quoted(name: str) -> str:

@@ -154,8 +154,7 @@ def case(
 
     dovetail sql case --column price --bands 0,25,50
 
-    dovetail query --csv --no-header "select distinct book from 'trades.csv'" | dovetail sql case \
---column book --values -
+    dovetail sql case --column book --values books.txt
     """
     if (bands is None) == (values is None):
         raise UsageError("sql case takes one of --bands and --values")
