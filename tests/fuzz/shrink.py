@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
@@ -22,22 +23,25 @@ from tests.servers import Server
 
 
 def shrink(
-    failure: Failure, server: Callable[[str], Server], *, most_trials: int = 600
+    failure: Failure, server: Callable[[str], Server], *, seconds: float = 180
 ) -> tuple[Failure, list[str]]:
-    """The smallest failing case found, and the rules without any one of which it passes."""
-    with _Trials(failure, server, most_trials) as trials:
+    """The smallest failing case found, and the rules without any one of which it passes.
+
+    ``seconds`` is for the query, and again for the rows.
+    """
+    with _Trials(failure, server, time.monotonic() + seconds) as trials:
         failure = trials.smaller_query(failure)
         guilty = trials.guilty(failure)
-    failure = _fewer_rows(failure, server)
+    failure = _fewer_rows(failure, server, time.monotonic() + seconds)
     return failure, guilty
 
 
 class _Trials:
     """A loaded world to try queries on."""
 
-    def __init__(self, failure: Failure, server: Callable[[str], Server], most: int) -> None:
+    def __init__(self, failure: Failure, server: Callable[[str], Server], until: float) -> None:
         self._stack = contextlib.ExitStack()
-        self._failure, self._server, self._left = failure, server, most
+        self._failure, self._server, self._until = failure, server, until
 
     def __enter__(self) -> _Trials:
         self._federated, self._session = self._stack.enter_context(
@@ -52,9 +56,8 @@ class _Trials:
         """Take the first cut that still fails, and again, until none does."""
         while True:
             for text in _cuts(failure.query.text):
-                if self._left <= 0:
+                if time.monotonic() > self._until:
                     return failure
-                self._left -= 1
                 problem = self._problem(text, failure)
                 if problem and _alike(problem, failure.problem):
                     failure = replace(failure, query=_bare(text), problem=problem)
@@ -121,13 +124,13 @@ def _loaded(world: World, server: Callable[[str], Server]) -> Iterator[tuple[Fed
             federated.close()
 
 
-def _fewer_rows(failure: Failure, server: Callable[[str], Server]) -> Failure:
+def _fewer_rows(failure: Failure, server: Callable[[str], Server], until: float) -> Failure:
     """Halve tables, then drop single rows, while it fails. Each try loads the world anew."""
-    left = 60
+
+    def time_left() -> bool:
+        return time.monotonic() < until
 
     def fails(world: World) -> str | None:
-        nonlocal left
-        left -= 1
         with _loaded(world, server) as (federated, session):
             return _problem(federated, session, failure.query, failure)
 
@@ -141,13 +144,13 @@ def _fewer_rows(failure: Failure, server: Callable[[str], Server]) -> Failure:
 
     named = {t for t in TABLES if f"{t} " in f"{failure.query.text} "}
     for table in TABLES:
-        if table not in named and failure.world.rows[table]["id"] and left > 0 and table != "td":
+        if table not in named and failure.world.rows[table]["id"] and time_left() and table != "td":
             kept(failure.world.with_rows(table, []))
     for table in sorted(named, reverse=True):  # td, which others refer to, last
         step = max(1, len(failure.world.rows[table]["id"]) // 2)
-        while step and left > 0:
+        while step and time_left():
             start = 0
-            while start < len(failure.world.rows[table]["id"]) and left > 0:
+            while start < len(failure.world.rows[table]["id"]) and time_left():
                 rows = len(failure.world.rows[table]["id"])
                 keep = [i for i in range(rows) if not start <= i < start + step]
                 if table == "td" or not kept(failure.world.with_rows(table, keep)):
