@@ -15,6 +15,7 @@ from dovetail.language.rules.compiler import Compiled, RuleLimits
 from dovetail.language.rules.diagnostics import Diagnostic, RulesError
 from dovetail.language.rules.terms import shown
 from dovetail.planning.rules import PlannedRules, RulesPlanner, RulesText, recursion_error
+from dovetail.planning.rules_sql import count_work, goal_sql
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,7 +35,7 @@ class Program:
     def __init__(
         self,
         session: Session,
-        text: str,
+        text: str | bytes,
         params: Mapping[str, Any] | None = None,
         *,
         name: str = "rules.pl",
@@ -42,6 +43,8 @@ class Program:
         limits: Mapping[str, int] | None = None,
         strict: bool = False,
     ) -> None:
+        if isinstance(text, bytes):
+            text = decoded(text, name)
         self._session = session
         self._strict = strict
         self._planner: Planner = session._open_planner()
@@ -115,6 +118,18 @@ class Program:
             lambda: [*notes, *found.warnings],
         )
 
+    def sql(
+        self, goal: str | None = None, *, result: int | None = None, dialect: str = "duckdb"
+    ) -> str:
+        """A goal as one SQL statement, with a WITH definition per predicate."""
+        return goal_sql(self.compile(goal, result=result), dialect)
+
+    def plan_text(self, goal: str | None = None, *, result: int | None = None) -> str:
+        """A goal as the plan, before any optimization."""
+        from dovetail.plan.explain import explain
+
+        return explain(self.compile(goal, result=result).plan)
+
     def explain(
         self,
         goal: str | None = None,
@@ -136,7 +151,7 @@ class Program:
                 for _ in ran.batches():
                     pass
                 profile = ran.profile
-        return Explanation(planned, sent, planning, profile)
+        return RulesExplanation(planned, sent, planning, profile)
 
     def _planned(
         self, compiled: Compiled, limit: int | None, rules: bool | Collection[str], read: bool
@@ -149,6 +164,57 @@ class Program:
     def _check_strict(self) -> None:
         if self._strict and self.warnings:
             raise RulesError(self.warnings)
+
+
+class RulesExplanation(Explanation):
+    """The plan of a goal, with how often each table is read and what is grouped."""
+
+    @property
+    def scans(self) -> dict[str, int]:
+        """Reads per table, by its name."""
+        return self._counted()[0]
+
+    @property
+    def aggregations(self) -> int:
+        """Groupings in the whole plan, those that a source does included."""
+        return self._counted()[1]
+
+    @property
+    def holistic(self) -> list[str]:
+        """Aggregates that hold the values of each group: they need memory, and spill."""
+        return self._counted()[2]
+
+    def _counted(self) -> tuple[dict[str, int], int, list[str]]:
+        federated = self._planned.federated
+        assert federated is not None
+        return count_work(federated.plan)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The explanation as plain data."""
+        scans, aggregations, holistic = self._counted()
+        return {
+            **super().to_dict(),
+            "scans": scans,
+            "aggregations": aggregations,
+            "holistic": holistic,
+        }
+
+    def __str__(self) -> str:
+        scans, aggregations, holistic = self._counted()
+        read = ", ".join(f"{name} {n}×" for name, n in scans.items()) or "nothing"
+        lines = [str(super().__str__()), f"Reads {read}; {aggregations} aggregations"]
+        if holistic:
+            lines.append(f"Holistic (values are kept per group): {', '.join(holistic)}")
+        return "\n".join(lines)
+
+
+def decoded(data: bytes, name: str) -> str:
+    """The text of a program file. Raises R001 with the byte that is not UTF-8."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        problem = f"{name} is not UTF-8 text: byte {error.start} is 0x{data[error.start]:02x}"
+        raise RulesError([Diagnostic("R001", problem)]) from None
 
 
 def _translated(batches: Iterator[pa.RecordBatch], compiled: Compiled) -> Iterator[pa.RecordBatch]:

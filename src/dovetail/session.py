@@ -215,7 +215,7 @@ class Session:
         )
 
     def program(
-        self, text: str, params: Mapping[str, Any] | None = None, **options: Any
+        self, text: str | bytes, params: Mapping[str, Any] | None = None, **options: Any
     ) -> Program:
         """A rules program, parsed and checked.
 

@@ -19,6 +19,7 @@ _MODULES = {
     "describe": "catalog",
     "profile": "profile",
     "explain": "explain",
+    "rules": "rules",
     "functions": "functions",
     "sql": "sql",
     "config": "configuration",
@@ -34,6 +35,7 @@ _MODULES = {
 }
 _MEMBERS = {
     "sql": ("format", "expand", "extract-cte", "analyze", "at", "case"),
+    "rules": ("run", "check", "compile", "explain"),
     "config": ("check", "show", "path", "init", "schema"),
     "users": ("create", "list"),
     "db": ("upgrade", "downgrade", "current", "check"),

@@ -95,7 +95,9 @@ class Diagnostics:
         if self.errors == "json":
             self._write(json.dumps(_as_data(error), ensure_ascii=False))
         else:
-            self._write(f"{self._paint('error:', _RED)} {error}")
+            # A program's errors come with file, line and column in front, one after the other.
+            lead = "" if error.kind == "rules" else f"{self._paint('error:', _RED)} "
+            self._write(f"{lead}{error}")
             missing = [s for s in error.suggestions if s not in str(error)]
             if missing:
                 self._write(f"did you mean {' or '.join(missing[:3])}?")

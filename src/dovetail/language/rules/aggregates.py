@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -44,7 +45,8 @@ from dovetail.language.rules.terms import (
 from dovetail.language.rules.values import Value, cast_to, of_column, sql, stored
 from dovetail.language.rules.windows import window_items
 from dovetail.plan import nodes
-from dovetail.plan.expressions import column, conjunction
+from dovetail.plan.expressions import column, conjunction, has_subquery
+from dovetail.types import BOOLEAN
 
 if TYPE_CHECKING:
     from dovetail.language.rules.solver import Solver
@@ -123,6 +125,7 @@ def _check_hidden(solver: Solver, goal: Compound, elsewhere: frozenset[str]) -> 
 def _groups(
     solver: Solver, keys: Sequence[Var], ops: Sequence[Op], inner: State
 ) -> tuple[Table, tuple[Term, ...]]:
+    ops, inner = prepared(solver, ops, inner)
     key_items = []
     for key in keys:
         value = inner.bound[key.name]
@@ -148,16 +151,28 @@ def _item(solver: Solver, op: Op, inner: State) -> nodes.Item:
     return nodes.Item(solver.names.column(base or op.name, type_), expression)
 
 
+def prepared(solver: Solver, ops: Sequence[Op], inner: State) -> tuple[list[Op], State]:
+    """The ops with their tests as expressions; those that look at other rows become columns."""
+    result = []
+    for number, op in enumerate(ops):
+        tests = []
+        if op.name == "count_if":
+            tests.append(solver.truth(op.args[0], inner))
+        if op.test is not None:
+            tests.append(solver.truth(op.test, inner))
+        test = conjunction(tests)
+        if test is not None and has_subquery(test):
+            name = f" test {number}"
+            inner = computed(inner, solver.names, {name: Value(test, BOOLEAN, "a test")})
+            test = inner.bound[name].expression
+        result.append(replace(op, counted=test))
+    return result, inner
+
+
 def aggregate(solver: Solver, op: Op, inner: State) -> exp.Expression:
-    """The SQL aggregate of an op over the rows of ``inner``."""
-    if op.name == "count_if":
-        test = solver.truth(op.args[0], inner)
-        made = filter_by(sql("count(*)"), test)
-    else:
-        made = _plain(solver, op, inner.bound)
-    if op.test is not None:
-        made = filter_by(made, solver.truth(op.test, inner))
-    return made
+    """The SQL aggregate of a prepared op over the rows of ``inner``."""
+    made = sql("count(*)") if op.name == "count_if" else _plain(solver, op, inner.bound)
+    return made if op.counted is None else filter_by(made, op.counted)
 
 
 def _plain(solver: Solver, op: Op, bound: Bound) -> exp.Expression:
@@ -339,6 +354,8 @@ def _whole(
     """The Aggregate with ``keys``; per op its values."""
     if len(goal.args) == 4:
         inner = _discriminated(solver, goal, wanted, inner, keys)
+    ops, inner = prepared(solver, [op for op, _ in wanted], inner)
+    wanted = [(op, targets) for op, (_, targets) in zip(ops, wanted, strict=True)]
     key_items = []
     for name in keys:
         value = inner.bound[name]
@@ -369,7 +386,7 @@ def _expressions(solver: Solver, op: Op, inner: State) -> list[exp.Expression]:
         best = sql(f"{op.name}(_0)", value.expression)
         which = sql(f"arg_{op.name}(_0, _1 ORDER BY _0)", witness.expression, value.expression)
         return [best, which]
-    plain = Op(_NAMES.get(op.name, op.name), op.args, op.result, op.span, op.test)
+    plain = replace(op, name=_NAMES.get(op.name, op.name))
     return [aggregate(solver, plain, inner)]
 
 

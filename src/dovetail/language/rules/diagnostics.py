@@ -17,20 +17,25 @@ _EXIT_CODES = {"R012": 2, "R016": 2, "R013": 4}
 
 @dataclass(frozen=True)
 class SourceText:
-    """A text that positions refer to; ``name`` is what messages call it."""
+    """A text that positions refer to; ``name`` is what messages call it.
+
+    ``written`` is how much of it a person wrote: a goal gets its full stop added.
+    """
 
     name: str
     text: str
+    written: int | None = None
 
     def place(self, offset: int) -> tuple[int, int]:
         """Line and column of a character offset, both from 1."""
-        offset = max(0, min(offset, len(self.text)))
+        end = len(self.text) if self.written is None else self.written
+        offset = max(0, min(offset, end))
         start = self.text.rfind("\n", 0, offset) + 1
         return self.text.count("\n", 0, offset) + 1, offset - start + 1
 
     def line(self, number: int) -> str:
         """The text of one line, without its end."""
-        lines = self.text.split("\n")
+        lines = self.text[: self.written].split("\n")
         return lines[number - 1].rstrip("\r") if 0 < number <= len(lines) else ""
 
 

@@ -83,13 +83,18 @@ NUMERIC = frozenset(
 
 @dataclass(frozen=True)
 class Op:
-    """One op: its value arguments and where its result goes."""
+    """One op: its value arguments and where its result goes.
+
+    ``test`` is that of ``filter(Op, Test)``; ``counted`` says of a row whether it counts, once
+    that is known (see :func:`~dovetail.language.rules.aggregates.prepared`).
+    """
 
     name: str
     args: tuple[Term, ...]
     result: Term
     span: Span
     test: Term | None = None
+    counted: exp.Expression | None = None
 
     @property
     def is_window(self) -> bool:

@@ -115,7 +115,7 @@ def parse_goal(text: str, name: str = "<goal>") -> Clause:
     """
     stripped = text.rstrip()
     ended = stripped.endswith(".")
-    source = SourceText(name, text if ended else text + " .")
+    source = SourceText(name, text if ended else text + " .", len(text))
     clauses, errors = parse_program(source)
     if errors:
         raise RulesError(errors)

@@ -14,7 +14,7 @@ from dovetail.language.rules.diagnostics import Span, fail
 from dovetail.language.rules.kinds import NULL, kind_of
 from dovetail.language.rules.terms import Compound, ListTerm, Number, Term, Text, shown
 from dovetail.plan import nodes
-from dovetail.plan.expressions import column
+from dovetail.plan.expressions import column, duckdb_sql
 from dovetail.plan.reference import Reference
 from dovetail.types import BIGINT, BOOLEAN, DATE, DOUBLE, TIMESTAMP, VARCHAR, Type, parse_type
 
@@ -228,7 +228,7 @@ class Typing:
                 return column(short)
             return node
 
-        text = expression.copy().transform(visit, copy=False).sql(dialect="duckdb")
+        text = duckdb_sql(expression.copy().transform(visit, copy=False))
         columns = {short: self.column_type(name).text for name, short in names.items()}
         try:
             return self.reference.types([text], columns, () if grouped else None)[0]

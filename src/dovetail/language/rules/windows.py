@@ -37,8 +37,9 @@ def window_items(
     solver: Solver, goal: Compound, keys: Sequence[Var], ops: Sequence[Op], inner: State
 ) -> tuple[Table, tuple[Term, ...]]:
     """The records of the goal with one more column per op."""
-    from dovetail.language.rules.aggregates import aggregate
+    from dovetail.language.rules.aggregates import aggregate, prepared
 
+    ops, inner = prepared(solver, ops, inner)
     partition = [stored(inner.bound[key.name]) for key in keys]
     items = []
     for op in ops:
