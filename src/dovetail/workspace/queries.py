@@ -71,6 +71,17 @@ class Queries:
         self._statements = statements
         self._datasets = datasets
 
+    @property
+    def on_end(self) -> Callable[[QueryRun], None] | None:
+        """Called once for every run of this process that has ended, whatever way, and is written
+        down; from the thread that ended it. What it raises is logged and goes no further.
+        """
+        return self._runner.on_end
+
+    @on_end.setter
+    def on_end(self, listener: Callable[[QueryRun], None] | None) -> None:
+        self._runner.on_end = listener
+
     # -- running --------------------------------------------------------------------------------
 
     def run(

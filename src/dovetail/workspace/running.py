@@ -27,12 +27,12 @@ from dovetail.errors import (
 from dovetail.execution.profile import Profile
 from dovetail.workspace.access import Actor
 from dovetail.workspace.admission import Admission, Ticket
-from dovetail.workspace.history import History
+from dovetail.workspace.history import History, show_run
 from dovetail.workspace.models import QueryRow
 from dovetail.workspace.problems import WorkspaceError, problem_of
 from dovetail.workspace.result_files import ResultWriter, Taken
 from dovetail.workspace.sessions import Sessions
-from dovetail.workspace.shapes import Column, QueryRequest
+from dovetail.workspace.shapes import Column, QueryRequest, QueryRun
 from dovetail.workspace.statements import Statements
 from dovetail.workspace.store import Store
 from dovetail.workspace.views import View, not_ready
@@ -112,6 +112,7 @@ class Runner:
         self.admission = Admission(limits.running, limits.running_per_user, limits.queue)
         self._lock = threading.Lock()
         self._jobs: dict[str, Job] = {}
+        self.on_end: Callable[[QueryRun], None] | None = None
 
     def job(self, query_id: str) -> Job | None:
         """The unfinished job with that id, if it is this process's."""
@@ -270,11 +271,20 @@ class Runner:
             error = CancelledError("the query was cancelled")
         if error is not None:
             error.query_id = job.id  # type: ignore[attr-defined]
+        self._tell(job)
         if not job.done.is_set():
             job.error = error
             job.done.set()
         with self._lock:
             self._jobs.pop(job.id, None)
+
+    def _tell(self, job: Job) -> None:
+        if self.on_end is None:
+            return
+        try:
+            self.on_end(show_run(job.row))
+        except Exception:  # whoever listens must not decide how a query ends
+            _log.exception("the end of query %s could not be told", job.id)
 
 
 def in_terms_of(view: View, sql: str, error: DovetailError, files: Path) -> DovetailError:
