@@ -114,6 +114,11 @@ class DovetailApp(App[int]):
         self._paths = list(paths)
         self._keep_on = keep_on
         self._welcome = welcome
+        # Kept, not searched for: news may come while a screen lies over them, or while they go.
+        self.catalog = Catalog(self.schema, self.make_keys("catalog"), id="catalog")
+        self._too_small = Static("", id="too-small", markup=False)
+        self._buffer_tabs = Tabs(id="buffer-tabs")
+        self._switcher = ContentSwitcher(id="buffers")
         self.prompt = PromptLine(id="prompt")
         self._status_line = Static("", id="status", markup=False)
         self._hint_line = Static("", id="hints", markup=False)
@@ -133,12 +138,12 @@ class DovetailApp(App[int]):
 
     def compose(self) -> ComposeResult:
         """Catalog, buffers, prompt, status, hints."""
-        yield Static("", id="too-small", markup=False)
+        yield self._too_small
         with Horizontal(id="main"):
-            yield Catalog(self.schema, self.make_keys("catalog"), id="catalog")
+            yield self.catalog
             with Vertical(id="right"):
-                yield Tabs(id="buffer-tabs")
-                yield ContentSwitcher(id="buffers")
+                yield self._buffer_tabs
+                yield self._switcher
         yield self.prompt
         yield self._status_line
         yield self._hint_line
@@ -197,7 +202,7 @@ class DovetailApp(App[int]):
         self.base.set_class(not layout.get("catalog", True), "hide-catalog")
         self._catalog_width = int(layout.get("catalog_width", 32))
         self._editor_height = int(layout.get("editor_height", 10))
-        self.base.query_one(Catalog).styles.width = self._catalog_width
+        self.catalog.styles.width = self._catalog_width
 
     def leave(self) -> None:
         """Cancel what runs, remember the buffers, end."""
@@ -220,7 +225,7 @@ class DovetailApp(App[int]):
     @catalog_width.setter
     def catalog_width(self, width: int) -> None:
         self._catalog_width = width
-        self.base.query_one(Catalog).styles.width = width
+        self.catalog.styles.width = width
 
     @property
     def editor_height(self) -> int:
@@ -238,15 +243,13 @@ class DovetailApp(App[int]):
     @property
     def buffers(self) -> list[BufferPane]:
         """All buffers, first tab first; none while the application ends."""
-        if not self.screen_stack:
-            return []
-        return list(self.base.query_one("#buffers", ContentSwitcher).query(BufferPane))
+        return list(self._switcher.query(BufferPane))
 
     @property
     def buffer(self) -> BufferPane:
         """The buffer that is shown."""
-        current = self.base.query_one("#buffers", ContentSwitcher).current
-        return self.base.query_one(f"#{current}", BufferPane)
+        shown = [b for b in self.buffers if b.id == self._switcher.current]
+        return shown[0] if shown else self.buffers[-1]
 
     def make_keys(self, focus: str) -> Sequences:
         """A machine for the keys of a place."""
@@ -256,21 +259,18 @@ class DovetailApp(App[int]):
         """A new buffer, brought to the front."""
         self._numbers += 1
         buffer = BufferPane(self, self.schema, self.make_keys, self._numbers, text, path)
-        await self.base.query_one("#buffers", ContentSwitcher).mount(buffer)
+        await self._switcher.mount(buffer)
         buffer.editor.styles.height = self._editor_height
-        await self.base.query_one("#buffer-tabs", Tabs).add_tab(
-            Tab(buffer.name_shown, id=f"tab-{buffer.id}")
-        )
+        await self._buffer_tabs.add_tab(Tab(buffer.name_shown, id=f"tab-{buffer.id}"))
         self.show_buffer(buffer)
         return buffer
 
     def show_buffer(self, buffer: BufferPane) -> None:
         """Bring a buffer to the front."""
-        switcher = self.base.query_one("#buffers", ContentSwitcher)
-        if switcher.current != buffer.id:
-            self._previous_buffer = switcher.current
-            switcher.current = buffer.id
-        self.base.query_one("#buffer-tabs", Tabs).active = f"tab-{buffer.id}"
+        if self._switcher.current != buffer.id:
+            self._previous_buffer = self._switcher.current
+            self._switcher.current = buffer.id
+        self._buffer_tabs.active = f"tab-{buffer.id}"
         buffer.editor.focus()
 
     async def close_buffer(self, buffer: BufferPane) -> None:
@@ -279,7 +279,7 @@ class DovetailApp(App[int]):
             run.cancel()
         if len(self.buffers) == 1:
             await self.add_buffer()
-        await self.base.query_one("#buffer-tabs", Tabs).remove_tab(f"tab-{buffer.id}")
+        await self._buffer_tabs.remove_tab(f"tab-{buffer.id}")
         await buffer.remove()
         self.show_buffer(self.buffers[-1])
         self._keep_drafts()
@@ -302,8 +302,7 @@ class DovetailApp(App[int]):
 
     def update_tab(self, buffer: BufferPane) -> None:
         """The name on the tab of a buffer."""
-        tabs = self.base.query_one("#buffer-tabs", Tabs)
-        for tab in tabs.query(Tab):
+        for tab in self._buffer_tabs.query(Tab):
             if tab.id == f"tab-{buffer.id}":
                 tab.label = buffer.name_shown
 
@@ -460,7 +459,7 @@ class DovetailApp(App[int]):
         self.drafts.close()
 
     def _tick(self) -> None:
-        if not self._is_set_up or not self.buffers:
+        if not self._is_set_up or not self.buffers or not self.screen_stack:
             return
         if self.place != self._hinted and not self._hint_timer:
             self.show_hints()
@@ -523,6 +522,8 @@ class DovetailApp(App[int]):
     @property
     def place(self) -> str:
         """Where the keyboard is: ``editor``, ``results`` or ``catalog``."""
+        if not self.screen_stack:
+            return "everywhere"
         for widget in self.focused.ancestors_with_self if self.focused is not None else ():
             if isinstance(widget, SqlEditor):
                 return "editor"
@@ -567,7 +568,7 @@ class DovetailApp(App[int]):
         small = event.size.width < width or event.size.height < height
         self.base.set_class(small, "small")
         if small:
-            self.base.query_one("#too-small", Static).update(
+            self._too_small.update(
                 f"{width}×{height} characters are needed; this is "
                 f"{event.size.width}×{event.size.height}"
             )
@@ -650,7 +651,7 @@ class DovetailApp(App[int]):
 
     def _show_names(self) -> None:
         if self._is_set_up:
-            self.base.query_one(Catalog).update_names()
+            self.catalog.update_names()
 
     def handle_error(self, error: DovetailError) -> None:
         """Tell of an error that belongs to no query."""

@@ -16,7 +16,7 @@ from textual.app import SuspendNotSupported
 from dovetail.config import parse_duration
 from dovetail.editing.statements import statements_of
 from dovetail.errors import DovetailError, UsageError
-from dovetail.interfaces.tui.catalog import Catalog, Node
+from dovetail.interfaces.tui.catalog import Node
 from dovetail.interfaces.tui.result import ResultPane
 from dovetail.present.values import Column
 
@@ -79,7 +79,7 @@ class Commands:
         app = self.app
         if name == "catalog":
             app.base.remove_class("hide-catalog")
-            app.base.query_one(Catalog).names_tree.focus()
+            app.catalog.names_tree.focus()
         elif name == "editor" or app.buffer.pane is None:
             app.buffer.editor.focus()
         else:
@@ -572,7 +572,7 @@ class Commands:
             return None
         if node is None or node.kind in ("root", "error"):
             return None
-        name = app.base.query_one(Catalog).sql_name(node)
+        name = app.catalog.sql_name(node)
         is_table = node.table is not None or node.kind == "local"
         if action == "insert_name":
             app.buffer.editor.insert(name)
@@ -581,7 +581,7 @@ class Commands:
             app.copy(name, f"copied {name}")
         elif action == "refresh":
             app.schema.load(node.source or None, again=True)
-            app.base.query_one(Catalog).update_names()
+            app.catalog.update_names()
         elif action == "mark":
             app.tell(f"{name} is marked; j on another table joins them" if is_table else "no table")
         elif action == "suggest_join":
@@ -604,7 +604,7 @@ class Commands:
 
     def _suggest_join(self, node: Node) -> None:
         suggest: Any = getattr(self.app.session, "suggest_joins", None)
-        marked = self.app.base.query_one(Catalog).marked
+        marked = self.app.catalog.marked
         if suggest is None:
             self.app.tell("this build does not suggest joins", error=True)
         elif marked is None or node.table is None:
