@@ -83,7 +83,10 @@ def test_the_examples_hold_expanded_and_in_duckdb(session: Session, name: str) -
 def test_null_in_gives_null_out(session: Session, name: str) -> None:
     macro = macros()[name]
     needed = [p for p, default in macro.parameters if default is None]
-    call = f"{name}({', '.join(['NULL'] * len(needed))})"
+    known = {"percentile": ["NULL::DOUBLE", "50"], "dateadd": ["'day'", "NULL", "NULL::DATE"]}
+    if name.startswith("fiscal_"):
+        known[name] = ["NULL::DATE", "4"]
+    call = f"{name}({', '.join(known.get(name, ['NULL'] * len(needed)))})"
     with session.sql(f"SELECT {call} AS x") as result:
         assert result.rows() == [(None,)]
 
@@ -92,7 +95,8 @@ def test_null_in_gives_null_out(session: Session, name: str) -> None:
 
 
 def test_statistics_against_python(session: Session) -> None:
-    numbers = [random.Random(4).uniform(-50, 50) for _ in range(97)]
+    chance = random.Random(4)
+    numbers = [chance.uniform(-50, 50) for _ in range(97)]
     mean, deviation = statistics.mean(numbers), statistics.stdev(numbers)
     quarters = statistics.quantiles(numbers, n=4, method="inclusive")
     percentiles = statistics.quantiles(numbers, n=100, method="inclusive")
@@ -390,15 +394,17 @@ def test_a_macro_in_having_order_and_subqueries(session: Session) -> None:
         assert result.rows() == [("b",), ("a",)]
 
 
-def test_what_a_macro_can_do_is_pushed(session: Session, tmp_path: Path) -> None:
+def test_the_plan_holds_the_parts_of_a_macro(session: Session, tmp_path: Path) -> None:
     with duckdb.connect(str(tmp_path / "d.duckdb")) as made:
-        made.execute("CREATE TABLE t AS SELECT range AS a, range % 7 AS b FROM range(100)")
+        made.execute("CREATE TABLE t AS SELECT range AS a FROM range(100)")
     config = {"sources": {"d": {"kind": "duckdb", "path": str(tmp_path / "d.duckdb")}}}
     with dovetail.connect(config) as opened:
-        plan = opened.explain("SELECT a FROM d.t WHERE is_leap_year(a)")
-        assert any("%" in str(fragment["sql"]) for fragment in plan.fragments)
+        plan = opened.explain("SELECT a FROM d.t WHERE is_leap_year(a)").to_dict()
+        assert plan["road"] == "plan"
+        assert "% 400 = 0" in plan["plan"]
+        assert "is_leap_year" not in str(plan)
         with opened.sql("SELECT count(*) FROM d.t WHERE is_leap_year(a)") as result:
-            assert result.rows() == [(24,)]
+            assert result.rows() == [(25,)]
 
 
 def test_mistakes_are_named(session: Session) -> None:
