@@ -126,11 +126,11 @@ Play = Callable[..., None]
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``trades.csv``."""
     folder = tmp_path_factory.mktemp("desk")
     (folder / "trades.csv").write_text(TRADES)
-    yield folder
+    return folder
 
 
 @pytest.fixture(scope="module")

@@ -398,7 +398,8 @@ def test_hostile_values_are_shown_as_they_are(play: Play) -> None:
     sql = (
         "select '[red]x[/red]' as markup, chr(27) || '[31m' as esc, repeat('long ', 2000) as long, "
         "1e308 as big, date '9999-12-31' as day, "
-        "12345678901234567890123456789012345678::decimal(38) as digits, '\\x00\\xff'::blob as bytes, 'l1' || chr(10) || 'l2' as two, "
+        "12345678901234567890123456789012345678::decimal(38) as digits, "
+        "'\\x00\\xff'::blob as bytes, 'l1' || chr(10) || 'l2' as two, "
         "'inf'::double as inf, date '20000-01-01' as late, '\u202e' || 'abc' as turned"
     )
     shown = {
