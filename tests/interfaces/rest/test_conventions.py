@@ -59,6 +59,9 @@ def test_bodies_are_strict(client: Client) -> None:
     assert post(b'{"name": "x", "extra": 1}') == (422, "validation")
     assert post(b'{"name": 1}') == (422, "validation")
     assert post(b'{"name": "x"}', "text/plain") == (415, "unsupported-media-type")
+    form = "multipart/form-data; boundary=x"
+    assert post(b"--x--", form) == (415, "unsupported-media-type")
+    assert post(b"x" * 2_000_000, form) == (413, "too-large")
     assert post(b"[" * 100_000)[0] in (400, 422)
     assert post(b'"\xff"')[0] in (400, 422)
     wrong = client.put("/datasets")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import signal
 import socket
 import subprocess
 from dataclasses import fields
@@ -37,28 +40,41 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def started_in(folder: Path) -> list[int]:
+    """Processes whose working folder that is."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and (entry / "cwd").readlink() == folder:
+                found.append(int(entry.name))
+    return found
+
+
 def test_every_command_runs(tmp_path: Path) -> None:
     found = steps()
     assert len(found) > 25
     script = "set -m\n" + "\n".join(f"printf '\\036'\n{command}" for command, _ in found).replace(
         _PORT, str(free_port())
     )
-    done = subprocess.run(
+    process = subprocess.Popen(
         ["bash", "-eu", "-o", "pipefail", "-c", script],
         cwd=tmp_path,
-        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=240,
-        env=environment(
-            tmp_path,
-            PATH=f"{PROGRAM.parent}:/usr/bin:/bin",
-        ),
-        check=False,
+        env=environment(tmp_path, PATH=f"{PROGRAM.parent}:/usr/bin:/bin"),
     )
+    try:
+        out, err = process.communicate(timeout=280)
+    finally:
+        # The page starts the service in the background; a command that fails leaves it there.
+        for pid in started_in(tmp_path):
+            os.kill(pid, signal.SIGKILL)
     log = tmp_path / "serve.log"
     tail = log.read_text()[-3000:] if log.exists() else ""
-    assert (done.returncode, done.stderr) == (0, ""), (done.stdout[-3000:], done.stderr, tail)
-    printed = done.stdout.split("\x1e")[1:]
+    assert (process.returncode, err) == (0, ""), (out[-3000:], err, tail)
+    printed = out.split("\x1e")[1:]
     assert len(printed) == len(found)
     for (command, expected), output in zip(found, printed, strict=True):
         if expected is None:

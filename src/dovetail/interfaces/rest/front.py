@@ -27,6 +27,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _WITH_BODY = frozenset(("POST", "PUT", "PATCH", "DELETE"))
+# Their bodies go to disk and are counted there; any other body is read into memory.
+_UPLOAD = re.compile(r".*/datasets/(?:upload|[^/]+/file)")
 
 _POLICY = (
     b"default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
@@ -92,7 +94,7 @@ class Front:
             if problem is not None:
                 await self._refuse(problem, scope, receive, answer)
             else:
-                await self._app(scope, self._limited(scope, headers, receive), answer)
+                await self._app(scope, self._limited(scope, receive), answer)
         except BodyTooLargeError as error:
             if not sent:
                 problem = problems.make("too-large", str(error))
@@ -125,12 +127,10 @@ class Front:
                 return problems.make(
                     "host-unknown", "this host name is not served; --served-host adds one"
                 )
-        if scope["method"] not in _WITH_BODY:
+        if scope["method"] not in _WITH_BODY or _UPLOAD.fullmatch(scope["path"]):
             return None
         length = headers.get(b"content-length", b"")
         type_ = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
-        if type_ == b"multipart/form-data":
-            return None
         if length.isdigit() and int(length) > self._settings.requests.body_bytes:
             return problems.make("too-large", self._too_large())
         has_body = length not in (b"", b"0") or b"transfer-encoding" in headers
@@ -146,11 +146,9 @@ class Front:
         limit = self._settings.requests.body_bytes
         return f"the body is larger than {limit:,} bytes (limit body_bytes)"
 
-    def _limited(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> Receive:
-        """``receive`` that counts; uploads are counted by who writes them to disk."""
-        if scope["method"] not in _WITH_BODY or headers.get(
-            b"content-type", b""
-        ).lower().startswith(b"multipart/form-data"):
+    def _limited(self, scope: Scope, receive: Receive) -> Receive:
+        """``receive`` that counts."""
+        if scope["method"] not in _WITH_BODY or _UPLOAD.fullmatch(scope["path"]):
             return receive
         left = self._settings.requests.body_bytes
 
