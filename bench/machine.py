@@ -46,7 +46,7 @@ def _without_addresses(arguments: list[str]) -> list[str]:
         if "://" in argument:
             kept = (url or name).split("://")[0] + "://…"
             shown.append(f"{name}={kept}" if url else kept)
-        elif shown and shown[-1] in ("--results", "--docs"):
+        elif shown and shown[-1] in ("--results", "--docs", "--data"):
             shown.pop()
         else:
             shown.append(argument)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
@@ -53,7 +54,8 @@ def measure(
     say: Callable[[str], None],
 ) -> None:
     """Measure what is wanted and not kept yet."""
-    about["versions"].update(site.versions())
+    optional = {package for name in wanted.contenders for package in NEEDS.get(name, ())}
+    about["versions"] |= {**site.versions(), **{name: version(name) for name in sorted(optional)}}
     run = kept.begin({**about, "load": machine.load(), "settings": SETTINGS})
     for link in wanted.links:
         site.network.open(link)
