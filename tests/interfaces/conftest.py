@@ -44,6 +44,8 @@ def environment(folder: Path, **extra: str) -> dict[str, str]:
     return {
         **kept,
         "XDG_CONFIG_HOME": str(folder / "no-config"),
+        "XDG_CACHE_HOME": str(folder / ".cache"),
+        "DOVETAIL_HISTORY": "off",
         "PYTHONWARNINGS": "error",
         **extra,
     }

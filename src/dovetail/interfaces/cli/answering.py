@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -120,6 +121,7 @@ class Answering:
         self._session = session
         self._wishes = wishes
         self._results = 0
+        self._past: list[dict[str, Any]] = []
 
     def answer(self, script: Sequence[Statement]) -> int:
         """Run ``script`` and write its results; the exit code.
@@ -140,7 +142,11 @@ class Answering:
             shared: Document | None = None
             if _NUMBER not in str(wishes.output.path) and any(s.has_rows for s in chosen):
                 shared = stack.enter_context(open_document(wishes.output))
-            return self._answer_each(desk, chosen, shared)
+            try:
+                code = self._answer_each(desk, chosen, shared)
+            finally:
+                stack.callback(self._remember)  # once the results are complete
+        return code
 
     def _answer_each(self, desk: Desk, chosen: Sequence[Statement], shared: Document | None) -> int:
         # Of a chosen statement the earlier ones are only what it needs.
@@ -148,9 +154,14 @@ class Answering:
         code = 0
         for statement in chosen:
             shown = statement.has_rows and (not only or statement is chosen[-1])
+            began, clock = time.time(), time.perf_counter()
+            entry: dict[str, Any] = {"sql": statement.text, "started": began}
+            self._past.append(entry)
             try:
-                self._answer(desk, statement, shared, shown=shown)
+                entry.update(self._answer(desk, statement, shared, shown=shown))
+                entry["milliseconds"] = (time.perf_counter() - clock) * 1000
             except DovetailError as error:
+                entry["error"] = error.message
                 if not self._wishes.go_on or self._run.interruption.signal is not None:
                     raise
                 if len(chosen) > 1:
@@ -171,7 +182,8 @@ class Answering:
 
     def _answer(
         self, desk: Desk, statement: Statement, shared: Document | None, *, shown: bool
-    ) -> None:
+    ) -> dict[str, Any]:
+        """Run one statement and write its result; what the history keeps of it."""
         wishes, told = self._wishes, self._told
         started = time.perf_counter()
         result = desk.run(
@@ -184,7 +196,7 @@ class Answering:
             on_start=self._run.interruption.register,
         )
         if result is None:
-            return
+            return {}
         self._run.interruption.register(result.cancel)
         try:
             with self._document(shared, shown) as document:
@@ -208,6 +220,21 @@ class Answering:
             told.statistics({"rows": done.rows, **result.profile.to_dict()})
         if wishes.expect is not None:
             wishes.expect.check(done.rows)
+        return {
+            "rows": done.rows,
+            "sources": sorted({fragment.source for fragment in result.profile.fragments}),
+        }
+
+    def _remember(self) -> None:
+        """Keep what was run, for `dovetail history`; DOVETAIL_HISTORY=off keeps nothing."""
+        if not self._past or os.environ.get("DOVETAIL_HISTORY") == "off":
+            return
+        from dovetail.editing.history import History
+
+        history = History()
+        for entry in self._past:
+            history.add(entry.pop("sql"), "query", **entry)
+        history.close()
 
     def _document(self, shared: Document | None, shown: bool) -> AbstractContextManager[Document]:
         """Where the next result goes."""

@@ -26,7 +26,9 @@ is out of date. Data goes to stdout, everything else to stderr.
 A flag that every command has may also stand before the command. The configuration is the file that
 `--config` names, else `DOVETAIL_CONFIG`, else `./dovetail.yaml`, else `dovetail.yaml` in the user's
 configuration folder; the first that is found is used alone. `NO_COLOR`, `FORCE_COLOR`, `TERM=dumb`
-and `DOVETAIL_FORMAT` are respected; a flag beats them all.
+and `DOVETAIL_FORMAT` are respected; a flag beats them all. What `query` runs is kept, without
+values of parameters, in the history that the shell searches with Ctrl-R; `DOVETAIL_HISTORY` names
+another file, and `off` keeps nothing.
 
 The formats:
 
