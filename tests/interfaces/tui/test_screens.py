@@ -28,7 +28,7 @@ def test_screens(
 ) -> None:
     # What differs from run to run stays off the screen.
     monkeypatch.setattr("dovetail.interfaces.tui.app._memory", lambda: "180 MB")
-    monkeypatch.setattr("dovetail.interfaces.tui.result.duration", lambda seconds: "12 ms")
+    monkeypatch.setattr("dovetail.interfaces.tui.result_base.duration", lambda seconds: "12 ms")
     history = History(tmp_path / "kept.sqlite")
     history.add("select trader, sum(qty) from trades group by all", "shell", rows=4, milliseconds=8)
     history.add("select trdr from trades", "cli", error="no column trdr", milliseconds=1)

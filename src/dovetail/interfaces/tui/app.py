@@ -34,6 +34,8 @@ from dovetail.interfaces.tui.keys import Sequences, all_keys, shown_keys
 from dovetail.interfaces.tui.prompt_line import PromptLine
 from dovetail.interfaces.tui.result import ResultPane
 from dovetail.interfaces.tui.running import QueryRun, duration
+from dovetail.script.desk import Desk
+from dovetail.script.statements import split
 
 if TYPE_CHECKING:
     from dovetail.session import Session
@@ -103,6 +105,7 @@ class DovetailApp(App[int]):
         self.schema = Schema(session, self._names_changed)
         for name in files:
             self.schema.add_local(name)
+        self.desk = Desk(session)  # temporary tables live as long as the application
         self.limit: int | None = None
         self.timeout: float | None = None
         self.cap_rows = self.settings.max_rows
@@ -368,8 +371,8 @@ class DovetailApp(App[int]):
         values = self.values_for(sql)
 
         def start(on_progress: Callable[[Any], None], on_start: Callable[[Any], None]) -> Any:
-            return self.session.sql(
-                sql,
+            return self.desk.run(
+                split(sql)[0],
                 values,
                 limit=self.limit,
                 timeout=self.timeout,
@@ -433,6 +436,11 @@ class DovetailApp(App[int]):
         )
         for warning in run.warnings:
             self.tell(warning)
+        if run.state == "done" and run.schema is None:
+            for name in self.desk.objects:
+                self.schema.add_local(name)
+            self.catalog.update_names()
+            self.tell("done; it lives until you leave")
         if run.state == "cancelled":
             self._queue.clear()
             self.tell("cancelled")
@@ -457,6 +465,7 @@ class DovetailApp(App[int]):
         """The widgets go: no news is shown any more."""
         self._is_set_up = False
         self.drafts.close()
+        self.desk.close()
 
     def _tick(self) -> None:
         if not self._is_set_up or not self.buffers or not self.screen_stack:

@@ -156,6 +156,8 @@ class BufferPane(Vertical):
                 await self.close_result(pane)
             self.show_error(run.error, pane.query_at)
             return
+        if run.state == "done" and run.schema is None:  # a temporary table: nothing to show
+            return
         if not pane.is_attached:
             await self.add_result(pane)
         pane.refresh_run()

@@ -19,6 +19,7 @@ from dovetail.errors import DovetailError, UsageError
 from dovetail.interfaces.tui.catalog import Node
 from dovetail.interfaces.tui.result import ResultPane
 from dovetail.present.values import Column
+from dovetail.script.statements import split
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -400,7 +401,7 @@ class Commands:
         from dovetail.interfaces.tui.plan_text import with_profile
 
         values = self.app.values_for(sql)
-        text = str(self.app.session.explain(sql, values))
+        text = str(self.app.desk.plan(split(sql)[0], values))
         run = pane.run if pane is not None else None
         if run is not None and run.sql == sql and run.profile is not None:
             return with_profile(text, run)

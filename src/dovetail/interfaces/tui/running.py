@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _TELL_SECONDS = 0.05
 
 # How to start the query: given what to call with progress, and with a function that cancels.
-Start = Callable[[Callable[[Any], None], Callable[[Callable[[], None]], None]], "Result"]
+Start = Callable[[Callable[[Any], None], Callable[[Callable[[], None]], None]], "Result | None"]
 
 
 class QueryRun:
@@ -117,6 +117,9 @@ class QueryRun:
         result: Result | None = None
         try:
             result = self._start(self._progress, self._add_cancel)
+            if result is None:  # a temporary table was made
+                self.state = "done"
+                return
             self._add_cancel(result.cancel)
             self.profile = result.profile
             self.schema = result.schema
