@@ -15,7 +15,7 @@ from dovetail.interfaces.rest.problems import STATUSES
 
 # What takes a fault of ours, or something that no test can have: an extension that is missing from
 # the package, a language model that does not answer.
-NOT_PROVOKED = {"internal", "extension-missing", "llm-unavailable", "sql-generation-failed", "busy"}
+NOT_PROVOKED = {"internal", "extension-missing", "llm-unavailable", "busy"}
 
 
 def problem(done: object) -> tuple[int, str]:
