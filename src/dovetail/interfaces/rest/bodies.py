@@ -90,7 +90,7 @@ StoredProblem = Annotated[
 
 
 class ColumnBody(Body):
-    """A column of a result: unique ``name``, ``label`` as written, DuckDB ``type``."""
+    """A column of a result: unique ``name``, DuckDB ``type``; ``label`` is the name so far."""
 
     name: str
     label: str
