@@ -101,6 +101,9 @@ class Document:
             writer.end()
         finally:
             writer.close()
+        if self._form.several and self._workbook is None:
+            # A later result may fail; this one is complete and is not lost with it.
+            getattr(self._stream, "flush", lambda: None)()
         return Written(rows, was_cut, tuple(getattr(writer, "notes", ())))
 
     def __enter__(self) -> Document:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dovetail.errors import DovetailError, UsageError
+from dovetail.errors import DovetailError, ExpectationError, UsageError
 from dovetail.interfaces.cli.expectation import Expectation
 from dovetail.interfaces.cli.output import Output, add_batches, open_document, write_text
 from dovetail.interfaces.cli.runtime import Run
@@ -122,6 +122,7 @@ class Answering:
         self._wishes = wishes
         self._results = 0
         self._past: list[dict[str, Any]] = []
+        self._unmet: ExpectationError | None = None
 
     def answer(self, script: Sequence[Statement]) -> int:
         """Run ``script`` and write its results; the exit code.
@@ -146,6 +147,8 @@ class Answering:
                 code = self._answer_each(desk, chosen, shared)
             finally:
                 stack.callback(self._remember)  # once the results are complete
+        if self._unmet is not None:
+            raise self._unmet
         return code
 
     def _answer_each(self, desk: Desk, chosen: Sequence[Statement], shared: Document | None) -> int:
@@ -219,7 +222,10 @@ class Answering:
         if wishes.statistics:
             told.statistics({"rows": done.rows, **result.profile.to_dict()})
         if wishes.expect is not None:
-            wishes.expect.check(done.rows)
+            try:
+                wishes.expect.check(done.rows)
+            except ExpectationError as error:  # raised once the rows are written
+                self._unmet = self._unmet or error
         return {
             "rows": done.rows,
             "sources": sorted({fragment.source for fragment in result.profile.fragments}),
