@@ -27,7 +27,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder: Path = tmp_path_factory.mktemp("small") / "workspace"
     limits = {
         "running_per_user": 1,
-        "queue": 0,
+        "queue": 1,
         "user_store_bytes": 3_000,
         "result_seconds": 0.2,
         "memory": "60MB",
@@ -71,6 +71,8 @@ def test_queries_queue_and_are_cancelled(small: Running, asker: Client, dataset:
     asking.start()
     running_now = {"status": "RUNNING"}
     wait_until(lambda: bool(asker.get("/queries", params=running_now).json()), "it did not start")
+    queued = asker.sql("SELECT 1 AS x", dataset_id=dataset, mode="async")
+    assert queued.status_code == 202, queued.text
     refused = asker.sql("SELECT 1", dataset_id=dataset)
     assert problem(refused) == (429, "queue-full")
     assert int(refused.headers["retry-after"]) > 0
@@ -79,6 +81,7 @@ def test_queries_queue_and_are_cancelled(small: Running, asker: Client, dataset:
     asking.join()
     assert problem(answers[0]) == (409, "query-cancelled")
     assert answers[0].json()["query_id"] == run
+    assert asker.wait(queued.json()["query_id"])["status"] == "SUCCESS"
 
 
 def test_memory_is_capped_and_the_service_lives_on(asker: Client, dataset: str) -> None:
