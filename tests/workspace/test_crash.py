@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dovetail.workspace import Workspace, WorkspaceSettings
+from dovetail.workspace import QueryRequest, Target, Workspace, WorkspaceSettings
 from tests.workspace.sales import CUSTOMERS, ask, upload
 
 BEGIN = """
@@ -143,3 +143,18 @@ def test_a_living_worker_is_left_alone(store_url: str | None, tmp_path: Path) ->
         looking = WorkspaceSettings(tmp_path, url=store_url, serving=False)
         with Workspace.open(looking) as third:
             assert third.datasets.get(me, dataset.id).status == "READY"
+
+
+def test_a_cancel_reaches_another_process(store_url: str | None, tmp_path: Path) -> None:
+    settings = WorkspaceSettings(tmp_path, url=store_url, workers=True)
+    endless = "SELECT count(*) FROM range(1000000000) a, range(1000) b WHERE (a.range*b.range)%7=3"
+    with Workspace.open(settings) as runs_it, Workspace.open(settings) as asks:
+        me = runs_it.users.local_actor()
+        dataset = upload(runs_it, me, "customers.csv", CUSTOMERS)
+        run = runs_it.queries.start(me, QueryRequest(endless, Target(dataset.id)))
+        asks.queries.cancel(me, run.id)
+        assert asks.queries.get(me, run.id, wait=30).status == "CANCELLED"
+        assert runs_it.queries.get(me, run.id).status == "CANCELLED"
+        # Its rows are anyone's to page through.
+        answer = ask(runs_it, me, "FROM dataset", dataset=dataset.id)
+        assert asks.queries.rows(me, answer.run.id).table.num_rows == 4

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dovetail.config import Config, FilesSettings, FileTableSettings, Limits
-from dovetail.errors import DovetailError, NotSupportedError, QueryError, UnknownNameError
+from dovetail.errors import DovetailError, NotSupportedError, QueryError
 from dovetail.session import Session
-from dovetail.workspace.problems import WorkspaceError
+from dovetail.workspace.problems import WorkspaceError, invalid
 from dovetail.workspace.upload_formats import UploadedFile, reader_options
 
 if TYPE_CHECKING:
@@ -49,6 +49,9 @@ def convert(
             ``validation`` for ``options``.
     """
     given = reader_options(file, options)
+    sheets: tuple[str, ...] = ()
+    if file.format == "excel":
+        sheets, given["sheet"] = _sheets(file.path, filename, given.get("sheet"))
     folder = file.path.parent
     table = FileTableSettings(
         path=file.path.name,
@@ -68,7 +71,6 @@ def convert(
     rejected, lines = _rejected(file, given, folder) if given.get("ignore_errors") else (0, ())
     target.chmod(0o400)
     columns, rows = describe_parquet(target)
-    sheets = _sheets(file.path) if file.format == "excel" else ()
     return Converted(columns, rows, target.stat().st_size, rejected, lines, sheets)
 
 
@@ -143,12 +145,6 @@ def _unreadable(
         message += "; options.on_error = skip leaves such lines out and counts them"
     elif advice and "read_" not in advice:
         message += f"; {advice}"
-    if isinstance(error, UnknownNameError) and "sheet" in message:
-        return WorkspaceError(
-            "validation",
-            message,
-            errors=[{"loc": "options.sheet", "msg": message, "type": "value_error"}],
-        )
     if re.search(r"(?i)is empty|no columns|holds no", message):
         return WorkspaceError("file-empty", message)
     lines = [
@@ -163,8 +159,24 @@ def _unreadable(
     return WorkspaceError("file-unreadable", message, lines=lines[:_SHOWN_LINES])
 
 
-def _sheets(path: Path) -> tuple[str, ...]:
-    from python_calamine import CalamineWorkbook
+def _sheets(path: Path, filename: str, wanted: str | int | None) -> tuple[tuple[str, ...], str]:
+    """The names of a workbook's sheets, and the one to read: by name, by number from 1, or the
+    first that holds anything.
+    """
+    from python_calamine import CalamineError, CalamineWorkbook
 
-    with CalamineWorkbook.from_path(str(path)) as workbook:
-        return tuple(workbook.sheet_names)
+    try:
+        with CalamineWorkbook.from_path(str(path)) as workbook:
+            names = tuple(workbook.sheet_names)
+            filled = [n for n in names if wanted is None and workbook.get_sheet_by_name(n).height]
+    except CalamineError as error:
+        raise WorkspaceError("file-unreadable", f"{filename}: {error}", lines=[]) from None
+    if wanted is None:
+        if not filled:
+            raise WorkspaceError("file-empty", f"{filename} has no sheet with anything in it")
+        return names, filled[0]
+    if isinstance(wanted, int) and 1 <= wanted <= len(names):
+        return names, names[wanted - 1]
+    if wanted not in names:
+        raise invalid("options.sheet", "there is no such sheet", valid=list(names))
+    return names, str(wanted)

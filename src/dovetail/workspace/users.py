@@ -282,6 +282,7 @@ class Users:
                 group.name_key = f"{group.name.lower()[:60]} {group.id[:8]}"
                 group.owner_id = actor.user_id
             record(session, actor, "delete user", "user", row.id)
+            session.flush()  # his objects are another's before he is gone
             session.delete(row)
         if self._local is not None and self._local.user_id == user_id:
             self._local = None
