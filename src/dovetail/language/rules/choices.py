@@ -28,6 +28,7 @@ from dovetail.language.rules.terms import (
     variables,
 )
 from dovetail.language.rules.values import Value, common_type, of_column, sql, stored
+from dovetail.language.rules.visibility import visible
 from dovetail.plan import nodes
 from dovetail.plan.expressions import conjunction
 
@@ -60,13 +61,24 @@ def _alone(
     state: State,
     elsewhere: frozenset[str],
 ) -> State | None:
-    """The branches as one relation joined with the rows so far; None if one needs those rows."""
+    """The branches as one relation joined with the rows so far; None if one needs those rows.
+
+    What the rows bind must be read from a relation in every branch: a test or a generator of such a
+    variable means another thing where the variable is free (``member`` repeats, ``= null`` binds).
+    """
     fixed = {n: v for n, v in state.bound.items() if v.constant is not None}
+    for part in branches(goal):
+        read = set[str]()
+        for inner in conjuncts(part):
+            if solver.is_relation(inner):
+                read |= visible(inner)
+        if any(n in state.bound and n not in fixed and n not in read for n in variables(part)):
+            return None
     needed = [n for n in variables(goal) if n in elsewhere and n not in fixed]
     try:
         states = [branch(State(None, fixed)) for branch in made]
     except RulesError as error:
-        if error.code == "R002":
+        if error.code in ("R002", "R010"):  # it may stand over the rows so far
             return None
         raise
     except Unbound:

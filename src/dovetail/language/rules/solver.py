@@ -98,7 +98,7 @@ class Solver:
         self, pending: list[Term], state: State, goals: Sequence[Term], outside: frozenset[str]
     ) -> _Done:
         """The next relation: one that shares a variable with what is there, else the first."""
-        reads = [g for g in pending if self._is_relation(g)]
+        reads = [g for g in pending if self.is_relation(g)]
         if not reads:
             return None
         near = [g for g in reads if visible(g) & state.bound.keys()]
@@ -159,6 +159,8 @@ class Solver:
         for goal in pending:
             if isinstance(goal, Compound) and goal.called(";", 2):
                 elsewhere = self._elsewhere(goal, goals, outside)
+                if self._filters(goal, state, elsewhere):
+                    return goal, filtered(state, self.truth(goal, state))
                 return goal, disjunction(self, goal, state, frozenset(elsewhere))
         return None
 
@@ -370,6 +372,18 @@ class Solver:
             name in (*scalar.TEXT_TESTS, *scalar.NULL_TESTS) and arity in BUILT_INS[name]
         )
 
+    def _filters(self, goal: Term, state: State, elsewhere: set[str]) -> bool:
+        """Whether a goal only tests, with negations among its tests, and all it reads is bound.
+
+        Such a disjunction is OR, which keeps a row once: UNION ALL would count it twice.
+        """
+        if isinstance(goal, Compound):
+            if goal.called("\\+", 1) or goal.called("forall", 2):
+                return all(n in state.bound for n in variables(goal) if n in elsewhere)
+            if goal.name in (",", ";", "->") and len(goal.args) == 2:
+                return all(self._filters(part, state, elsewhere) for part in goal.args)
+        return self._only_tests(goal) and variables(goal).keys() <= state.bound.keys()
+
     def truth(self, goal: Term, state: State) -> exp.Expression:
         """Whether ``goal`` has a solution for the row, as a boolean expression.
 
@@ -389,9 +403,8 @@ class Solver:
                 return sql("_0 OR _1", *(self.truth(a, state) for a in goal.args))
             if goal.called("->", 2) or (goal.called(",", 2) and self._all_bound_tests(goal, state)):
                 return sql("_0 AND _1", *(self.truth(a, state) for a in goal.args))
-            if goal.called("\\+", 1):
-                inner = goal.args[0]
-                return sql("_0 IS NOT TRUE", self.truth(inner, state))
+            if goal.called("\\+", 1) or goal.called("forall", 2):
+                return sql("_0 IS NOT TRUE", self.truth(_negated(goal), state))
         if self._all_bound_tests(goal, state):
             made = self.effect(goal, state)
             if made is not None and not made[1]:
@@ -407,15 +420,10 @@ class Solver:
         for name in found:
             if name in inputs and name not in state.bound:
                 raise self.unbound(Unbound(found[name], "negation"), state)
-        if goal.called("forall", 2):
-            first, second = goal.args
-            inner = Compound("\\+", (second,), second.span, goal.name_span)
-            body: Term = Compound(",", (first, inner), goal.span, goal.name_span)
-        else:
-            body = goal.args[0]
+        if goal.called("\\+", 1):
             self.relations.local_in_negation(found, state, self.clause)
         try:
-            return filtered(state, self._absent(body, state))
+            return filtered(state, self._absent(_negated(goal), state))
         except Unbound as unbound:
             raise self.unbound(unbound, state) from None
 
@@ -427,7 +435,8 @@ class Solver:
 
     # -- relations --------------------------------------------------------------------------------
 
-    def _is_relation(self, goal: Term) -> bool:
+    def is_relation(self, goal: Term) -> bool:
+        """Whether a goal reads rows: an atom, a record, a group, a sequence."""
         if isinstance(goal, Text):
             return not goal.bare("true", "false", "fail")
         if not isinstance(goal, Compound):
@@ -552,8 +561,9 @@ class Solver:
                 )
         made = self.names.column("integer", BIGINT)
         spread = sql(
-            "generate_series(_0, CASE WHEN _1 - _0 < 10000000 THEN _1 ELSE "
-            "error('dovetail-data:between generates at most 10000000 integers') END)",
+            # A bound that is NULL gives a NULL list, which has no elements.
+            "generate_series(_0, CASE WHEN _1 - _0 >= 10000000 THEN "
+            "error('dovetail-data:between generates at most 10000000 integers') ELSE _1 END)",
             low.expression,
             high.expression,
         )
@@ -567,6 +577,15 @@ def refused(goal: Compound | Text) -> RulesError:
     span = goal.name_span if isinstance(goal, Compound) else goal.span
     shown_ = name if name in ("!", "*->", "{}") else f"{name}/{arity}"
     return fail("R010", f"{shown_} is not supported", span, REFUSED[name][1])
+
+
+def _negated(goal: Compound) -> Term:
+    """What must have no solution: G of ``\\+ G``; ``A, \\+ B`` of ``forall(A, B)``."""
+    if goal.called("\\+", 1):
+        return goal.args[0]
+    first, second = goal.args
+    inner = Compound("\\+", (second,), second.span, goal.name_span)
+    return Compound(",", (first, inner), goal.span, goal.name_span)
 
 
 def _delayed_kind(goal: Compound) -> str | None:

@@ -265,6 +265,10 @@ def _unexpected(source: SourceText, start: int, found: Span, expected: set[str])
     word = found.text
     before = source.text[start : found.start].rstrip()
     previous = re.search(r"\w+$", before)
+    declared = re.match(r":-\s*(op)\s*\(", before)
+    if declared is not None:  # the operator that it names is what does not parse
+        place = Span(source, start + declared.start(1), start + declared.end(1))
+        return Diagnostic("R012", "the directive op is not supported: operators are fixed", place)
     first_on_line = source.place(found.start)[1] == 1
     if "_END" in expected and first_on_line and (word[0].isalpha() or word == ":-"):
         line = source.place(start + len(before) - 1)[0]

@@ -145,10 +145,18 @@ def conjuncts(term: Term) -> list[Term]:
 
 
 def branches(term: Term) -> list[Term]:
-    """The branches of a disjunction."""
-    if isinstance(term, Compound) and term.called(";", 2):
+    """The branches of a disjunction; an if-then-else is one branch, whatever stands beside it."""
+    if isinstance(term, Compound) and term.called(";", 2) and not is_choice(term):
         return [*branches(term.args[0]), *branches(term.args[1])]
     return [term]
+
+
+def is_choice(term: Term) -> bool:
+    """Whether it is ``( C -> T ; E )``."""
+    if not isinstance(term, Compound) or not term.called(";", 2):
+        return False
+    first = term.args[0]
+    return isinstance(first, Compound) and first.called("->", 2)
 
 
 def shown(term: Term) -> str:
