@@ -208,6 +208,21 @@ class RulesExplanation(Explanation):
         return "\n".join(lines)
 
 
+def load(
+    planner: Planner,
+    name: str,
+    text: str,
+    params: Mapping[str, Any] | None,
+    folder: str | Path | None,
+    limits: Mapping[str, int] | None,
+    directories: tuple[Path, ...],
+) -> list[str]:
+    """Offer a program's predicates to SQL; see ``Session.load_rules``."""
+    place = Path(folder) if folder is not None else Path.cwd()
+    source = RulesText(text, f"{name}.pl", place, directories)
+    return planner.rules.load(name, source, params, RuleLimits(**limits) if limits else None)
+
+
 def decoded(data: bytes, name: str) -> str:
     """The text of a program file. Raises R001 with the byte that is not UTF-8."""
     try:

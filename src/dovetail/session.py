@@ -214,6 +214,27 @@ class Session:
             on_start=on_start,
         )
 
+    def load_rules(
+        self,
+        name: str,
+        program: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        folder: str | Path | None = None,
+        limits: Mapping[str, int] | None = None,
+    ) -> list[str]:
+        """Offer the predicates of a program to SQL as ``rules.<name>.<predicate>``.
+
+        A predicate that only one loaded program has is also ``rules.<predicate>``. Returns the
+        names of the predicates.
+
+        Raises:
+            RulesError: every mistake in the program.
+        """
+        from dovetail.program import load
+
+        return load(self._open_planner(), name, program, params, folder, limits, self._directories)
+
     def program(
         self, text: str | bytes, params: Mapping[str, Any] | None = None, **options: Any
     ) -> Program:

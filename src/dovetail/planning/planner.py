@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlglot import exp, parse
 from sqlglot.errors import SqlglotError
@@ -38,6 +38,9 @@ from dovetail.planning.parameters import checked_parameters, frozen, literal, tr
 from dovetail.planning.planned import Planned, TableKey, new_tag
 from dovetail.types import Type
 
+if TYPE_CHECKING:
+    from dovetail.planning.rule_tables import RuleTables
+
 _Key = tuple[str, int | None, bool, frozenset[str], tuple[Any, ...] | None]
 _KEPT_PLANS = 256
 
@@ -63,6 +66,7 @@ class Planner:
         self._lock = threading.Lock()
         self._kept: OrderedDict[_Key, tuple[dict[TableKey, TableInfo], Planned]] = OrderedDict()
         self._local = LocalTables(directories, stdin, data, spool_directory, catalogs.sources)
+        self._rules: RuleTables | None = None
         self._only = None if only_tables is None else OnlyTables(only_tables, catalogs)
 
     def close(self) -> None:
@@ -178,7 +182,7 @@ class Planner:
         return replace(planned, work=replace(planned.work, pieces=pieces))
 
     def _remember(self, key: _Key, tables: Mapping[TableKey, TableInfo], planned: Planned) -> None:
-        if key[-1] is None:
+        if key[-1] is None or any(table.kind == "rule" for table in tables.values()):
             return
         with self._lock:
             self._kept[key] = (dict(tables), planned)
@@ -191,6 +195,9 @@ class Planner:
             self._check_view(table, frozenset())
             return table
         parts = tuple(part for part in ref.key if part)
+        rule = self._rules.find(parts) if self._rules is not None else None
+        if rule is not None:
+            return rule
         local = self._local.find(parts, ref.location, self._catalogs)
         if local is not None:
             return local
@@ -243,6 +250,15 @@ class Planner:
     def spool_directory(self) -> Path:
         """The session's private folder."""
         return self._local.spool_directory
+
+    @property
+    def rules(self) -> RuleTables:
+        """The programs of rules that SQL may read."""
+        if self._rules is None:
+            from dovetail.planning.rule_tables import RuleTables
+
+            self._rules = RuleTables(self)
+        return self._rules
 
     def source_named(self, name: str) -> str | None:
         """The configured spelling of a source name, or None."""
@@ -355,7 +371,8 @@ class Planner:
 
         binder = Binder(resolve, self._reference, literals)
         binder.names = names or binder.names
-        return self._as_described(binder, binder.bind(tree).plan, described)
+        bound = self._as_described(binder, binder.bind(tree).plan, described)
+        return bound if self._rules is None else self._rules.expanded(bound, binder.names)
 
     def finish(
         self,

@@ -161,6 +161,7 @@ class RulesPlanner:
         program: RulesText,
         parameters: Mapping[str, Any] | None = None,
         limits: RuleLimits | None = None,
+        names: Names | None = None,
     ) -> None:
         """Raises :class:`RulesError` with every mistake of the program."""
         self._planner = planner
@@ -174,6 +175,7 @@ class RulesPlanner:
             include=self._include,
             parameters=parameters,
             limits=limits,
+            names=names,
         )
 
     def _include(self, path: str, span: Span) -> SourceText:
@@ -211,21 +213,29 @@ class RulesPlanner:
         Raises:
             RulesError: R014 for a record error, or more of them than allowed.
         """
-        plan = compiled.plan
-        reports: list[Report] = []
-        if read:
-            for name, used in compiled.used.items():
-                if name in self._tables.reports:
-                    reports.append(self._tables.reports[name])
-                elif used.declaration.schema and _has_lines(used.table):
-                    report, table = self._checked(used)
-                    reports.append(report)
-                    plan = _swapped(plan, used.table, table)
+        plan, reports = self.checked(compiled) if read else (compiled.plan, [])
         described = [(name, c.type) for name, c in zip(compiled.names, plan.columns, strict=True)]
         assert compiled.goal.body is not None
         text = compiled.goal.body.span.text
         planned = self._planner.finish(text, plan, described, limit, rules, disabled)
         return PlannedRules(planned, compiled, tuple(reports))
+
+    def checked(self, compiled: Compiled) -> tuple[nodes.Plan, list[Report]]:
+        """The plan over clean copies of the sources whose records are to be checked.
+
+        Raises:
+            RulesError: R014 for a record error, or more of them than allowed.
+        """
+        plan = compiled.plan
+        reports: list[Report] = []
+        for name, used in compiled.used.items():
+            if name in self._tables.reports:
+                reports.append(self._tables.reports[name])
+            elif used.declaration.schema and _has_lines(used.table):
+                report, table = self._checked(used)
+                reports.append(report)
+                plan = _swapped(plan, used.table, table)
+        return plan, reports
 
     def _checked(self, used: Used) -> tuple[Report, TableInfo]:
         declaration, table = used.declaration, used.table

@@ -520,6 +520,10 @@ class Compiler:
             {n: u for n, u in relations.sources.used.items() if id(u.table) in read},
         )
 
+    def whole(self, name: str, arity: int) -> Clause:
+        """The goal for all rows of a predicate."""
+        return _head_goal(self.program.predicates[name, arity])
+
     def _solved(self, solver: Solver, body: Term) -> State:
         inlined = self._ordered_clause(body)
         if inlined is not None:
@@ -585,8 +589,11 @@ def compile_program(
     include: Include | None = None,
     parameters: Mapping[str, Any] | None = None,
     limits: RuleLimits | None = None,
+    names: Names | None = None,
 ) -> Compiler:
     """Parse and compile a program; goals are compiled from the result.
+
+    ``names`` are those of the plan that the goals become part of, if they do.
 
     Raises:
         RulesError: every mistake found, in file order.
@@ -596,7 +603,7 @@ def compile_program(
         raise fail("R012", "include is not possible here", span)
 
     program = read_program(SourceText(name, text), include or no_include)
-    names = Names()
+    names = names or Names()
     typing = Typing(reference, lambda column_name: names.columns[column_name].type)
     warnings = list(program.warnings)
     sources = Sources(program.directives, resolver, names, typing, warnings)
