@@ -41,7 +41,7 @@ group by state
 
 def write(path: Path, records: int, seed: int = 7) -> None:
     """A file of ``records`` lines in 100 groups of two keys."""
-    draw = random.Random(seed)  # noqa: S311
+    draw = random.Random(seed)
     groups = [(f"S{i % 10}", f"City {i}") for i in range(100)]
     with path.open("w", encoding="utf-8") as file:
         for start in range(0, records, 10_000):

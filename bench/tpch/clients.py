@@ -15,7 +15,7 @@ from bench.tpch.contenders import ALIASES, Answer, Order
 from bench.tpch.site import Site
 
 ROOT = Path(__file__).parents[2]
-_OPEN_SECONDS = 120.0
+_OPEN_SECONDS = 300.0  # of Spark on a busy machine
 
 
 class Clients:

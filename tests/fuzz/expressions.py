@@ -250,10 +250,10 @@ class Expressions:
             (f"sum({counted}{self._narrow(scope)})", "decimal"),
             (f"min({value(family)})", family),
             (f"max({value(family)})", family),
-            (f"bool_and({value('boolean')})", "boolean"),
-            (f"bool_or({value('boolean')})", "boolean"),
             (self._listed(scope), "text"),
         ]
+        if rng.random() < 0.2:
+            makers.append((f"{rng.choice(('bool_and', 'bool_or'))}({value('boolean')})", "boolean"))
         if inexact:
             makers += [
                 (f"avg({value('int')})", "inexact"),

@@ -326,7 +326,7 @@ class Queries:
                 text += f" cross join {right}"
                 relations.append(relation)
                 continue
-            if roll < 0.12:
+            if roll < 0.07:
                 inner = self._lateral(relations)
                 if inner is not None:
                     text += f" {rng.choice(('join', 'left join'))} lateral {inner[0]} on true"
