@@ -38,23 +38,27 @@ class Tui:
 
     async def settle(self) -> None:
         """Wait for workers, queries and repaints; filters that wait for the next key too."""
-        for _ in range(400):
+        calm = 0
+        for _ in range(2000):
             await self.pilot.pause()
-            prompt = self.app.prompt
-            waiting = prompt._timer is not None and prompt._timer._task is not None
-            if waiting:
-                waiting = not prompt._timer._task.done()
-            busy = any(
-                pane.busy or (pane.run is not None and pane.run.active)
-                for buffer in self.app.buffers
-                for pane in buffer.panes
-            )
-            running = any(run.active for buffer in self.app.buffers for run in buffer.runs)
-            if not (waiting or busy or running or self.app.workers._workers):
-                await self.pilot.pause()
+            calm = calm + 1 if self._is_calm() else 0
+            if calm == 3:  # a message may have been on its way from one queue to another
                 return
-            await asyncio.sleep(0.02)
+            if not calm:
+                await asyncio.sleep(0.01)
         raise AssertionError("the application does not come to rest")
+
+    def _is_calm(self) -> bool:
+        timer = self.app.prompt._timer
+        if timer is not None and timer._task is not None and not timer._task.done():
+            return False  # a filter waits for the next key
+        runs = [run for buffer in self.app.buffers for run in buffer.runs]
+        panes = [pane for buffer in self.app.buffers for pane in buffer.panes]
+        return not (
+            any(run.active or not run.told for run in runs)
+            or any(pane.busy for pane in panes)
+            or any(not worker.is_finished for worker in self.app.workers)
+        )
 
     @property
     def pane(self) -> ResultPane:

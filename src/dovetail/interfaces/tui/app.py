@@ -415,8 +415,8 @@ class DovetailApp(App[int]):
         if self.focus_when_ready and event.pane.grid is not None:
             self.focus_when_ready = False
             event.pane.focus_grid()
-        if not run.active and not getattr(run, "told", False):
-            run.told = True  # type: ignore[attr-defined]
+        if not run.active and not run.told:
+            run.told = True
             self._ended(run)
         self.update_status()
 

@@ -72,6 +72,9 @@ class BufferPane(Vertical):
         self._text = text
         self._count = 0
         self._error: DovetailError | None = None
+        self._error_panel = Static("", classes="error", markup=False)
+        self._tabs = Tabs(classes="results")
+        self._switcher = ContentSwitcher()
 
     def compose(self) -> ComposeResult:
         """Editor, error, results."""
@@ -80,9 +83,9 @@ class BufferPane(Vertical):
             self._text, self._schema, self._make_keys("editor"), completions, lambda: self.running
         )
         yield completions
-        yield Static("", classes="error", markup=False)
-        yield Tabs(classes="results")
-        yield ContentSwitcher()
+        yield self._error_panel
+        yield self._tabs
+        yield self._switcher
         yield Static(_EMPTY, classes="empty", markup=False)
 
     @property
@@ -110,16 +113,15 @@ class BufferPane(Vertical):
     @property
     def pane(self) -> ResultPane | None:
         """The result that is shown."""
-        current = self.query_one(ContentSwitcher).current
+        current = self._switcher.current
         if current is None:
             return None
-        found = self.query(f"#{current}")
-        return found.first(ResultPane) if found else None
+        return next((pane for pane in self.panes if pane.id == current), None)
 
     @property
     def panes(self) -> list[ResultPane]:
         """All results, first tab first."""
-        return list(self.query_one(ContentSwitcher).query(ResultPane))
+        return list(self._switcher.query(ResultPane))
 
     # -- running ----------------------------------------------------------------------------------
 
@@ -151,6 +153,8 @@ class BufferPane(Vertical):
 
     async def show_run(self, pane: ResultPane, run: QueryRun) -> None:
         """There is news of a run: give it a tab once it has one coming, or show its error."""
+        if not self._switcher.is_attached:  # the application ends
+            return
         if run.state == "failed" and not run.rows:
             if pane.is_attached:
                 await self.close_result(pane)
@@ -177,42 +181,39 @@ class BufferPane(Vertical):
     async def add_result(self, pane: ResultPane) -> None:
         """Give a result its tab and show it."""
         assert pane.id is not None
-        switcher = self.query_one(ContentSwitcher)
         for old in self.panes:
             ended = old.run is not None and not old.run.active
             if pane.run is not None and ended and old.batch_number != pane.batch_number:
                 await self.close_result(old)
-        await switcher.mount(pane)
-        tabs = self.query_one(Tabs)
-        await tabs.add_tab(Tab(pane.title, id=f"tab-{pane.id}"))
+        await self._switcher.mount(pane)
+        await self._tabs.add_tab(Tab(pane.title, id=f"tab-{pane.id}"))
         self.add_class("has-results")
         self.show_result(pane)
 
     def show_result(self, pane: ResultPane) -> None:
         """Bring a result to the front."""
-        self.query_one(ContentSwitcher).current = pane.id
-        self.query_one(Tabs).active = f"tab-{pane.id}"
+        self._switcher.current = pane.id
+        self._tabs.active = f"tab-{pane.id}"
 
     async def close_result(self, pane: ResultPane) -> None:
         """Close a result; a query that still runs is cancelled."""
         if pane.run is not None:
             pane.run.cancel()
         at = self.panes.index(pane)
-        tabs = self.query_one(Tabs)
-        await tabs.remove_tab(f"tab-{pane.id}")
+        await self._tabs.remove_tab(f"tab-{pane.id}")
         await pane.remove()
         left = self.panes
         if left:
             self.show_result(left[min(at, len(left) - 1)])
         else:
-            self.query_one(ContentSwitcher).current = None
+            self._switcher.current = None
             self.remove_class("has-results")
 
     def on_tabs_tab_activated(self, event: Tabs.TabActivated) -> None:
         """A tab was chosen."""
         event.stop()
         if event.tab is not None and event.tab.id is not None:
-            self.query_one(ContentSwitcher).current = event.tab.id.removeprefix("tab-")
+            self._switcher.current = event.tab.id.removeprefix("tab-")
 
     # -- errors -----------------------------------------------------------------------------------
 
@@ -224,7 +225,7 @@ class BufferPane(Vertical):
     def show_error(self, error: DovetailError | None, at: int) -> None:
         """Show what was wrong with the statement that begins ``at``; None clears it."""
         self._error = error
-        panel = self.query_one(".error", Static)
+        panel = self._error_panel
         panel.set_class(error is not None, "open")
         if error is None:
             self.editor.show_error(0, None)

@@ -67,6 +67,10 @@ class SqlEditor(TextArea):
 
     BINDINGS: ClassVar[list[BindingType]] = []
 
+    # Lines are drawn while the text area is still being made.
+    error: Location | None = None
+    _error_width = 1
+
     class Acted(Message):
         """A key asks for an action of the application."""
 
@@ -106,7 +110,6 @@ class SqlEditor(TextArea):
         self._is_running = is_running
         self._killed = ""
         self._typed = False
-        self.error: Location | None = None
 
     # -- keys -------------------------------------------------------------------------------------
 
@@ -207,14 +210,12 @@ class SqlEditor(TextArea):
             row, column = self.location_of(start)
             line = row + location.line - 1
             column = location.column - 1 + (column if location.line == 1 else 0)
+            text = self.document.get_line(line) if line < self.document.line_count else ""
+            word = re.match(r"\w*", text[column:])
+            self._error_width = max(1, len(word[0]) if word else 1)
             self.error = Location(line, column, location.excerpt)
-            end = re.match(r"\w*", self.get_line(line).plain[column:]) if self._has(line) else None
-            self._error_width = max(1, len(end[0]) if end else 1)
         self._line_cache.clear()
         self.refresh()
-
-    def _has(self, line: int) -> bool:
-        return 0 <= line < self.document.line_count
 
     def get_line(self, line_index: int) -> Text:
         """A line, with the place of the error underlined."""

@@ -49,6 +49,7 @@ class QueryRun:
         self.bytes = 0
         self.started = time.monotonic()
         self.began = time.time()
+        self.told = False  # whether its end has been told to the user
         self.ended: float | None = None
         self._start = start
         self._on_change = on_change
