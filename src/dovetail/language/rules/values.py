@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import lru_cache
+from typing import Any
 
 from sqlglot import exp, parse_one
 
@@ -14,7 +15,7 @@ from dovetail.language.rules.diagnostics import Span, fail
 from dovetail.language.rules.kinds import NULL, kind_of
 from dovetail.language.rules.terms import Compound, ListTerm, Number, Term, Text, shown
 from dovetail.plan import nodes
-from dovetail.plan.expressions import column, duckdb_sql
+from dovetail.plan.expressions import PlanSubquery, column, duckdb_sql
 from dovetail.plan.reference import Reference
 from dovetail.types import BIGINT, BOOLEAN, DATE, DOUBLE, TIMESTAMP, VARCHAR, Type, parse_type
 
@@ -211,6 +212,7 @@ class Typing:
 
     reference: Reference
     column_type: Callable[[str], Type]
+    _known: dict[Any, Type] = field(default_factory=dict)
 
     def of(
         self, expression: exp.Expression, span: Span | None = None, grouped: bool = False
@@ -220,6 +222,30 @@ class Typing:
         Raises:
             RulesError: R009 when DuckDB gives it no meaning.
         """
+        shape = self._shape(expression, {})
+        known = self._known.get((shape, grouped))
+        if known is not None:
+            return known
+        made = self._asked(expression, span, grouped)
+        self._known[shape, grouped] = made
+        return made
+
+    def _shape(self, part: Any, places: dict[str, int]) -> Any:
+        """What an expression is but for the names of its columns: writing it as SQL costs more."""
+        if isinstance(part, exp.Column):
+            place = places.setdefault(part.name, len(places))
+            return place, self.column_type(part.name).text
+        if isinstance(part, PlanSubquery):
+            columns = part.plan.columns
+            return "subquery", columns[0].type.text if columns else ""
+        if isinstance(part, exp.Expr):
+            inside = ((k, self._shape(v, places)) for k, v in part.args.items() if v is not None)
+            return type(part), tuple(inside)
+        if isinstance(part, list):
+            return tuple(self._shape(item, places) for item in part)
+        return part if isinstance(part, str | int | bool) else repr(part)
+
+    def _asked(self, expression: exp.Expression, span: Span | None, grouped: bool) -> Type:
         names: dict[str, str] = {}
 
         def visit(node: exp.Expression) -> exp.Expression:
