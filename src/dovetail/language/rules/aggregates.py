@@ -43,6 +43,7 @@ from dovetail.language.rules.terms import (
     walk,
 )
 from dovetail.language.rules.values import Value, cast_to, of_column, sql, stored
+from dovetail.language.rules.visibility import WINDOW_OPS
 from dovetail.language.rules.windows import window_items
 from dovetail.plan import nodes
 from dovetail.plan.expressions import column, conjunction, has_subquery
@@ -332,6 +333,13 @@ def _shapes(template: Term, result: Term) -> _Wanted:
             return [(Op(name, args, result, template.span), targets)]
         if name in ("bag", "set") and len(args) == 1:
             return [(Op(name, args, result, template.span), (result,))]
+        if name in WINDOW_OPS:
+            raise fail(
+                "R007",
+                f"{name} is a window op: it keeps a row per record, aggregate_all gives one value",
+                template.span,
+                f"group_by([], Goal, {name}(…, R))",
+            )
         if name not in AGGREGATES:
             if not isinstance(result, Compound) or not result.called(name, len(args)):
                 raise fail(

@@ -312,7 +312,10 @@ class Scalars:
             if isinstance(term, Compound) and len(term.args) == 2 and not name:
                 names = [shown(a) for a in term.args]
             else:
-                names = [name or "the first value", name or "the second value"]
+                names = [
+                    shown(value.constant) if value.constant is not None else name or which
+                    for value, which in ((left, "the first value"), (right, "the second value"))
+                ]
             raise fail(
                 "R009",
                 f"{left.described(names[0])} and {right.described(names[1])}: they cannot be "

@@ -198,13 +198,12 @@ class Solver:
         bound = sorted(name for name in state.bound if not name.startswith(" "))
         near = near_names(variable.name, bound)
         listed = f"bound here: {', '.join(bound)}" if bound else "nothing is bound here"
-        where = (
-            f" in the {role} of {self.where}"
-            if role.startswith("head")
-            else (f" in {'an' if role[0] in 'aeiou' else 'a'} {role} of {self.where}")
-        )
         if role.startswith("head"):
             where = f" in the head of {self.where}"
+        elif role == "is":
+            where = f" on the right side of is in {self.where}"
+        else:
+            where = f" in {'an' if role[0] in 'aeiou' else 'a'} {role} of {self.where}"
         extra = ""
         for goal in goals or conjuncts(self.clause.body or variable):
             if (
@@ -513,7 +512,7 @@ class Solver:
                 fixed = constant(pattern)
                 if fixed is None:
                     raise self.scalars.no_value(pattern)
-                conditions.append(self.scalars.equality(value, fixed, pattern, shown(pattern)))
+                conditions.append(self.scalars.equality(value, fixed, pattern, "this place"))
         return State(joined(state, table.plan, conditions), bound)
 
     # -- generators -------------------------------------------------------------------------------
