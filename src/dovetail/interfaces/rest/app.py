@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
@@ -16,8 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from dovetail import __version__
 from dovetail.errors import DovetailError, InternalError
 from dovetail.interfaces.rest import problems
-from dovetail.interfaces.rest.bodies import ProblemBody
-from dovetail.interfaces.rest.documented import complete
+from dovetail.interfaces.rest.documented import Document
 from dovetail.interfaces.rest.front import App, BodyTooLargeError, Front
 from dovetail.interfaces.rest.logs import logger
 from dovetail.interfaces.rest.problems import ProblemError
@@ -77,6 +74,7 @@ def make_app(service: Service) -> App:
         title="Dovetail",
         version=__version__,
         description=_DESCRIPTION,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -87,7 +85,7 @@ def make_app(service: Service) -> App:
     for router in _ROUTERS:
         app.router.routes.extend(router.routes)
     _handle_errors(app, service)
-    app.openapi = lambda: _document(app, service)  # type: ignore[method-assign]
+    app.state.document = Document(app, service.settings.base_path)
     if service.settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -153,27 +151,3 @@ def _methods(app: FastAPI, path: str) -> str:
         if isinstance(route, APIRoute) and route.path_regex.match(path):
             found |= route.methods or set()
     return ", ".join(sorted(found))
-
-
-def _document(app: FastAPI, service: Service) -> dict[str, Any]:
-    """The OpenAPI document, made once."""
-    if app.openapi_schema is not None:
-        return app.openapi_schema
-    base_path = service.settings.base_path
-    made: dict[str, Any] = get_openapi(
-        title=app.title,
-        version=app.version,
-        description=app.description,
-        routes=app.routes,
-        servers=[{"url": base_path}] if base_path else None,
-    )
-    schemas = made["components"]["schemas"]
-    schemas["ProblemBody"] = ProblemBody.model_json_schema()
-    schemas.pop("HTTPValidationError", None)
-    schemas.pop("ValidationError", None)
-    made["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-    for operations in made["paths"].values():
-        for method, operation in operations.items():
-            complete(method, operation)
-    app.openapi_schema = made
-    return made

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from typing import Any
 
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from dovetail.interfaces.rest.bodies import ProblemBody
 from dovetail.interfaces.rest.problems import MEDIA_TYPE, STATUSES, TITLES
 
 _ALWAYS = ("host-unknown", "validation", "busy", "internal")
@@ -74,7 +80,7 @@ def answers(
     }
 
 
-def complete(method: str, operation: dict[str, Any]) -> None:
+def _complete(method: str, operation: dict[str, Any]) -> None:
     """Write the problems of an operation into its responses, by status, each with its codes."""
     codes: list[str] = operation.pop(_CODES)
     if method not in _READS:
@@ -94,3 +100,39 @@ def complete(method: str, operation: dict[str, Any]) -> None:
         response[_CODES] = listed
     if "unauthenticated" in codes:
         operation["security"] = [{"token": []}]
+
+
+class Document:
+    """The OpenAPI document of an application, made when somebody asks: that takes a while."""
+
+    def __init__(self, app: FastAPI, base_path: str) -> None:
+        self._app = app
+        self._base_path = base_path
+        self._lock = threading.Lock()
+        self._content: bytes | None = None
+
+    def content(self) -> bytes:
+        """As JSON. Blocking."""
+        with self._lock:
+            if self._content is None:
+                self._content = json.dumps(self.data(), ensure_ascii=False).encode()
+            return self._content
+
+    def data(self) -> dict[str, Any]:
+        """As plain data, made anew."""
+        made: dict[str, Any] = get_openapi(
+            title=self._app.title,
+            version=self._app.version,
+            description=self._app.description,
+            routes=self._app.routes,
+            servers=[{"url": self._base_path}] if self._base_path else None,
+        )
+        schemas = made["components"]["schemas"]
+        schemas["ProblemBody"] = ProblemBody.model_json_schema()
+        schemas.pop("HTTPValidationError", None)
+        schemas.pop("ValidationError", None)
+        made["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        for operations in made["paths"].values():
+            for method, operation in operations.items():
+                _complete(method, operation)
+        return made

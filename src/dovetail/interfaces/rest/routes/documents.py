@@ -31,6 +31,13 @@ SwaggerUIBundle({
 """
 
 
+@hidden.get("/openapi.json")
+async def openapi(request: Request) -> Response:
+    """The OpenAPI document."""
+    content = await service_of(request).pools.short(request.app.state.document.content)
+    return Response(content, media_type="application/json")
+
+
 @hidden.get("/docs")
 async def page(request: Request) -> Response:
     """Swagger UI over ``/openapi.json``."""
