@@ -34,10 +34,12 @@ def test_screens(
     history.add("select trdr from trades", "cli", error="no column trdr", milliseconds=1)
 
     async def scenario(tui: Tui) -> None:
-        def take(name: str) -> None:
+        async def take(name: str) -> None:
+            tui.app.update_status()
+            await tui.settle()
             text = re.sub(r"\d\d-\d\d \d\d:\d\d", "01-05 10:00", tui.screen())
-            text = re.sub(r"[\d.]+ ms", "N ms", text)
-            text = re.sub(r"[\d.]+ s\b", "N s", text)
+            text = re.sub(r"[\d.,]+ (ms|s|B|kB|MB)\b", r"N \1", text)
+            text = re.sub(r" {2,}", "  ", text)  # places of what stands behind such figures
             check_file(HERE / "screens" / f"{name}.txt", text + "\n")
             if pytestconfig.getoption("--regen"):
                 svg = tui.app.export_screenshot(simplify=True)
@@ -48,19 +50,21 @@ def test_screens(
         tui.app.schema.wait()
         await tui.settle()
         await tui.keys("ffx<enter>5|s")
-        take("results")
+        await take("results")
         await tui.keys("S")
-        take("statistics")
+        await take("statistics")
         await tui.keys("<escape><ctrl+s>out.parquet")
-        take("export")
-        await tui.keys("<escape><f6>")
-        take("plan")
+        await take("export")
+        await tui.keys(
+            "<escape>i<ctrl+n>select i, i * 2 as twice from range(10) t(i)<f5><alt+3><f6>"
+        )
+        await take("plan")
         await tui.keys("<escape><f8>")
-        take("history")
-        await tui.keys("<escape><f1>")
-        take("help")
+        await take("history")
+        await tui.keys("<escape><alt+2><ctrl+w><alt+3><f1>")
+        await take("help")
         await tui.keys("<escape>C")
-        take("columns")
+        await take("columns")
         await tui.keys("<escape>")
         editor = tui.app.buffer.editor
         editor.text = "select t. from trades t where qty > 40"
@@ -69,10 +73,10 @@ def test_screens(
         await tui.keys(".<backspace><ctrl+space>")
         editor.move_cursor((0, 9))
         await tui.keys("<ctrl+space>")
-        take("completion")
+        await take("completion")
         await tui.keys("<escape>")
         editor.text = "select trader, sum(qty) as total\nfrom trades\ngroup by trader, bok"
         await tui.keys("<f5>")
-        take("error")
+        await take("error")
 
     play(scenario, size=SIZE, history=history)

@@ -62,7 +62,7 @@ class DovetailApp(App[int]):
     Screen.hide-catalog Catalog { display: none; }
     Screen.full-editor Catalog, Screen.full-editor ContentSwitcher ContentSwitcher,
     Screen.full-editor .results, Screen.full-editor .empty { display: none; }
-    Screen.full-editor SqlEditor { height: 1fr; }
+    Screen.full-editor SqlEditor, Screen.full-editor SqlEditor:focus { height: 1fr; }
     Screen.full-results Catalog, Screen.full-results SqlEditor,
     Screen.full-results #buffer-tabs { display: none; }
     Screen.full-catalog #right { display: none; }

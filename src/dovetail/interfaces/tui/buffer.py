@@ -31,7 +31,7 @@ class BufferPane(Vertical):
 
     DEFAULT_CSS = """
     BufferPane { layers: base overlay; }
-    BufferPane SqlEditor { height: 10; border: none; padding: 0; }
+    BufferPane SqlEditor, BufferPane SqlEditor:focus { height: 10; border: none; padding: 0; }
     BufferPane .error { height: auto; max-height: 7; color: $text-error; background: $error-muted;
         padding: 0 1; display: none; }
     BufferPane .error.open { display: block; }
