@@ -115,8 +115,8 @@ class RuleTables:
 
             near = near_names(parts[0], listed)
             raise UnknownNameError(
-                f"no source {parts[0]}{did_you_mean(near)}"
-                f"; the sources are {', '.join(listed) or 'none'}",
+                f"no source {parts[0]} (the sources are {', '.join(listed) or 'none'})"
+                f"{did_you_mean(near)}",
                 suggestions=near,
             )
         return self._planner.find(parts)

@@ -201,7 +201,7 @@ class Relations:
             line = same[0].clauses[0].span.line
             return fail(
                 "R005",
-                f"{name} takes {arities} arguments, {arity} given",
+                f"{name} takes {arities} argument{'' if arities == '1' else 's'}, {arity} given",
                 span,
                 f"{same[0].shown} is defined on line {line}",
             )
@@ -643,17 +643,15 @@ def choose_goal(
         raise fail("R016", f"the file has several goals, choose one with --result N: {listed}")
     if len(program.predicates) == 1:
         return _head_goal(next(iter(program.predicates.values())))
-    listed = ", ".join(p.shown for p in program.predicates.values()) or "none"
+    if not program.predicates:
+        raise fail("R016", "the file has no goal and defines no predicate")
+    listed = ", ".join(p.shown for p in program.predicates.values())
+    example = next(iter(program.predicates.values())).name
     raise fail(
         "R016",
         f"the file has no goal; its predicates are {listed}",
         None,
-        "give a goal: for example "
-        + (
-            f"{next(iter(program.predicates.values())).name}(…)"
-            if program.predicates
-            else "?- p(X)."
-        ),
+        f"give a goal: for example {example}(…)",
     )
 
 
