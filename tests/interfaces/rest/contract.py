@@ -26,7 +26,7 @@ LEFT_OUT = "/queries/nl$|/auth/logout$|/events$"
 
 def check(service: Running, folder: Path, *, examples: int, seed: int, phases: str) -> str:
     """Run it; what it found wrong, empty if nothing."""
-    # The document is made when it is first asked for; schemathesis waits for it ten seconds at most.
+    # The document is made when it is first asked for; schemathesis waits ten seconds at most.
     assert service.client().get("/openapi.json").status_code == 200
     done = subprocess.run(
         [
