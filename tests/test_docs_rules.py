@@ -44,7 +44,7 @@ class Terminal:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,
             env=environment(self.folder, PATH=path),
             check=False,
         )
@@ -66,6 +66,7 @@ def printed_again(block: str, terminal: Terminal) -> str:
 
 
 @pytest.mark.regen
+@pytest.mark.timeout(900)  # sixty commands; the machine may be busy
 def test_every_example_prints_what_the_page_says(
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
