@@ -81,6 +81,8 @@ class Shell:
         from dovetail.interfaces.cli.shell.prompt import make_prompt
 
         self.schema.load()
+        for name in self.schema.local_names:
+            self.schema.columns((name,))  # looked up in the background, before the first Tab
         prompt = make_prompt(
             self.schema,
             self.history,
@@ -99,6 +101,8 @@ class Shell:
                 return 0
             try:
                 self.submit(text)
+            except KeyboardInterrupt:  # Ctrl-C before the work began or after its end
+                self.told.summary("cancelled")
             except LeaveShell as leaving:
                 return leaving.code
 
