@@ -41,6 +41,19 @@ class ColumnInfo:
 
 
 @dataclass(frozen=True)
+class ColumnStatistics:
+    """What a source's own statistics say of a column; None is unknown.
+
+    ``distinct`` counts different values, ``null_fraction`` is from 0 to 1, ``width`` is the average
+    size of a value in bytes.
+    """
+
+    distinct: float | None = None
+    null_fraction: float | None = None
+    width: float | None = None
+
+
+@dataclass(frozen=True)
 class ForeignKey:
     """``columns`` of this table refer to ``ref_columns`` of ``ref_schema.ref_table``."""
 

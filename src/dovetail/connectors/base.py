@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlglot import exp
 
-from dovetail.catalog.model import SourceCatalog, TableInfo
+from dovetail.catalog.model import ColumnStatistics, SourceCatalog, TableInfo
 from dovetail.types import Type
 
 if TYPE_CHECKING:
@@ -262,6 +262,10 @@ class Connector(ABC):
         """
         scan = request.scan or request.filtered_scan
         return None if scan is None else scan.table.row_estimate
+
+    def statistics(self, table: TableInfo) -> Mapping[str, ColumnStatistics]:
+        """What the source knows of the table's columns, by visible name; columns may be missing."""
+        return {}
 
     def explain(self, request: FragmentRequest) -> str | None:
         """The source's own plan for a fragment, for ``explain --analyze``."""

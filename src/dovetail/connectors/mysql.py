@@ -15,12 +15,13 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from dovetail.catalog.model import SourceCatalog
+from dovetail.catalog.model import ColumnStatistics, SourceCatalog, TableInfo
 from dovetail.connectors.base import Connector, Estimate, FragmentRequest, Health, Snapshot
 from dovetail.connectors.mysql_catalog import read_catalog
 from dovetail.connectors.mysql_connect import Pool, Session
 from dovetail.connectors.mysql_snapshot import MySQLSnapshot
 from dovetail.connectors.mysql_sql import Fragment, plain_sql, render_fragment
+from dovetail.connectors.mysql_statistics import read_statistics
 from dovetail.connectors.mysql_types import TYPE_TABLE
 from dovetail.connectors.rendered import Rendered, comment
 from dovetail.errors import AuthenticationError, DovetailError
@@ -57,6 +58,7 @@ class MySQLConnector(Connector):
         self._pool = Pool(name, settings)
         self._fragments = Rendered(lambda request: render_fragment(request, _ROW_BYTES))
         self._estimates: dict[str, tuple[float, Estimate | None]] = {}
+        self._statistics: dict[int, tuple[TableInfo, dict[str, ColumnStatistics]]] = {}
         self._lock = threading.Lock()
 
     @property
@@ -98,6 +100,16 @@ class MySQLConnector(Connector):
             if len(self._estimates) > 1000:
                 self._estimates.clear()
             self._estimates[sql] = (now, found)
+        return found
+
+    def statistics(self, table: TableInfo) -> Mapping[str, ColumnStatistics]:
+        """Different values of the columns that lead an index, kept as long as the catalog."""
+        kept = self._statistics.get(id(table))
+        if kept is not None and kept[0] is table:
+            return kept[1]
+        with self._pool.borrowed() as session:
+            found = read_statistics(session, table)
+        self._statistics[id(table)] = (table, found)
         return found
 
     def explain(self, request: FragmentRequest) -> str | None:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from dovetail.catalog.model import SourceCatalog
+from dovetail.catalog.model import ColumnStatistics, SourceCatalog, TableInfo
 from dovetail.config import PostgresSettings
 from dovetail.connectors.base import (
     Connector,
@@ -37,6 +37,7 @@ from dovetail.connectors.postgres_connect import (
 )
 from dovetail.connectors.postgres_errors import data_error, is_ours, source_error
 from dovetail.connectors.postgres_fragment import Fragment, render
+from dovetail.connectors.postgres_statistics import read_statistics
 from dovetail.connectors.postgres_snapshot import READER_ALIAS, PostgresSnapshot, lane_name
 from dovetail.connectors.rendered import Rendered, comment
 from dovetail.errors import AuthenticationError, DovetailError
@@ -66,6 +67,7 @@ class PostgresConnector(Connector):
         self._side = KeptConnection(settings, name, "dovetail-side")
         self._fragments = Rendered(lambda request: render(request, settings, name))
         self._estimates: OrderedDict[str, tuple[float, Estimate]] = OrderedDict()
+        self._statistics: dict[int, tuple[TableInfo, dict[str, ColumnStatistics]]] = {}
         self._reader_lock = threading.Lock()
         self._reader: duckdb.DuckDBPyConnection | None = None
         self._reader_name = f"dovetail-reader-{uuid.uuid4().hex[:12]}"
@@ -132,6 +134,16 @@ class PostgresConnector(Connector):
             return super().expected_rows(request)
         estimate = self.kept_estimate(self.fragment(request).body)
         return None if estimate is None else estimate.rows
+
+    def statistics(self, table: TableInfo) -> Mapping[str, ColumnStatistics]:
+        """What ``ANALYZE`` found, kept as long as the catalog's record of the table."""
+        kept = self._statistics.get(id(table))
+        if kept is not None and kept[0] is table:
+            return kept[1]
+        with self._side.cursor() as cursor:
+            found = read_statistics(cursor, table)
+        self._statistics[id(table)] = (table, found)
+        return found
 
     def kept_estimate(self, body: str) -> Estimate | None:
         """The estimate that was asked for before for that SQL (without its tag); never asks."""

@@ -17,6 +17,7 @@ class FragmentProfile:
     waiting for the engine to take rows; for native fragments it is the time the engine spent in
     its scans, all threads together. Of a native fragment over files, ``rows`` are those that came
     out of the files. They are None when the engine did not tell, or not surely of which fragment.
+    ``keys`` counts, per dynamic filter, what other fragments taught this one.
     """
 
     number: int
@@ -29,6 +30,7 @@ class FragmentProfile:
     milliseconds: float | None = None
     waited: float = 0.0
     cache: str = "off"
+    keys: dict[int, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The profile as plain data."""
@@ -43,6 +45,7 @@ class FragmentProfile:
             "milliseconds": _rounded(self.milliseconds),
             "waited": _rounded(self.waited),
             "cache": self.cache,
+            "keys": {str(number): count for number, count in self.keys.items()},
         }
 
 

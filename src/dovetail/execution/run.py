@@ -32,6 +32,7 @@ from dovetail.connectors.base import (
     Stream,
     quote,
 )
+from dovetail.connectors.capabilities import Keys
 from dovetail.engines.duckdb import DuckDBEngine, Instance
 from dovetail.errors import (
     BytesExceededError,
@@ -43,6 +44,7 @@ from dovetail.errors import (
 )
 from dovetail.execution import crew
 from dovetail.execution.errors import BrokenOffError, translate_run_error, was_interrupted
+from dovetail.execution.keys import KeyLookup, look_up
 from dovetail.execution.handover import Handover, Rows
 from dovetail.execution.moved import LIMIT_MARK, add_measures, guarded
 from dovetail.execution.profile import FragmentProfile, Profile
@@ -79,11 +81,16 @@ class RunLimits:
 
 @dataclass(frozen=True)
 class Piece:
-    """One fragment to run: which source, and its request."""
+    """One fragment to run: which source, and its request.
+
+    ``bind`` is set when other fragments teach it keys: with those, by number of the lookup, it
+    makes the request to send of the one to show.
+    """
 
     number: int
     source: str
     request: FragmentRequest
+    bind: Callable[[FragmentRequest, Mapping[int, Keys | None]], FragmentRequest] | None = None
 
 
 @dataclass
@@ -93,7 +100,7 @@ class Work:
     ``statement`` gets, per fragment number, SQL for a FROM clause and returns the statement to
     run. ``prepare`` gets the same and returns statements to run before it (fallback road), in a
     fresh instance set up by ``schema_setup``. ``materialize`` lists fragments that are read more
-    than once.
+    than once. ``lookups`` are keys that some fragments wait for.
     """
 
     pieces: Sequence[Piece]
@@ -103,6 +110,7 @@ class Work:
     prepare: Callable[[Mapping[int, str]], list[str]] | None = None
     schema_setup: Sequence[str] = ()
     materialize: frozenset[int] = frozenset()
+    lookups: Sequence[KeyLookup] = ()
 
 
 def run_query(
@@ -172,6 +180,8 @@ class Run:
         self._snapshots: dict[str, Snapshot] = {}
         self._streams: list[FragmentStream] = []
         self._native: dict[int, str] = {}  # fragment number → its relation
+        self._kept: frozenset[int] = work.materialize  # fragments that are read into tables
+        self._beside: dict[int, Any] = {}  # fragment number → the connection that filled its table
         self._instance: Instance | None = None
         self._lock = threading.RLock()
         self._stop: BaseException | None = None
@@ -419,30 +429,99 @@ class Run:
             list(self._by_source(streamed).items()),
         )
         self._begin()
+        # A teacher that can be read only once is put into a table first.
+        taught = {lookup.teacher for lookup in self._work.lookups}
+        self._kept = self._work.materialize | {p.number for p in streamed if p.number in taught}
+        for stage in self._stages():
+            self._read(stage, relations, profiles, native)
+        if self._settles():
+            self._execute("COMMIT")
+            self._in_transaction = False
+        return relations
+
+    def _stages(self) -> list[list[Piece]]:
+        """The fragments in the order of their lessons: every teacher before whom it teaches."""
+        level = {piece.number: 0 for piece in self._work.pieces}
+        for _ in self._work.pieces:
+            for lookup in self._work.lookups:
+                level[lookup.target] = max(level[lookup.target], level[lookup.teacher] + 1)
+        return [
+            [piece for piece in self._work.pieces if level[piece.number] == stage]
+            for stage in sorted(set(level.values()))
+        ]
+
+    def _read(
+        self,
+        stage: Sequence[Piece],
+        relations: dict[int, str],
+        profiles: Mapping[int, FragmentProfile],
+        native: Mapping[int, NativeRelation],
+    ) -> None:
+        """Open the fragments of one stage; what is to be kept is read into its table."""
+        ready = [self._taught(piece, relations, profiles[piece.number]) for piece in stage]
+        pieces = [piece for piece in ready if piece is not None]
+        for piece in pieces:
+            if piece.number in native and piece.bind is not None:
+                made = self._snapshots[piece.source].native(piece.request, f"source_{piece.source}")
+                assert made is not None
+                with self._lock:
+                    self._native[piece.number] = made.sql
+                relations[piece.number] = made.sql
+                profiles[piece.number].sql = made.described_as
+        streamed = [piece for piece in pieces if piece.number not in native]
         streams = self._each(
             lambda piece: self._snapshots[piece.source].read(piece.request), streamed
         )
-        settles = self._settles()
         beside: dict[int, Any] = {}
         for piece, stream in zip(streamed, streams, strict=True):
             connection = None
-            if settles and len(self._work.materialize) > 1 and not self._small:
+            if self._settles() and len(self._kept) > 1 and not self._small:
                 connection = beside[piece.number] = self._instance_now().connect()
             relations[piece.number] = self._stream(
                 piece, stream, profiles[piece.number], connection
             )
         limit = self._limits.max_bytes_moved
         if limit is not None:
-            for piece in self._work.pieces:
-                if piece.number in native and not connectors[piece.source].local:
+            for piece in pieces:
+                if piece.number in native and not self._connectors[piece.source].local:
                     relations[piece.number] = guarded(
                         relations[piece.number], piece.request.columns, limit
                     )
-        self._materialize(relations, beside)
-        if settles:
-            self._execute("COMMIT")
-            self._in_transaction = False
-        return relations
+        self._materialize(pieces, relations, beside)
+
+    def _taught(
+        self, piece: Piece, relations: dict[int, str], profile: FragmentProfile
+    ) -> Piece | None:
+        """The piece with the keys it waited for; None when there is none and so no row of it."""
+        if piece.bind is None:
+            return piece
+        keys: dict[int, Keys | None] = {}
+        for lookup in self._work.lookups:
+            if lookup.target != piece.number:
+                continue
+            self._check()
+            connection = self._beside.get(lookup.teacher) or self._instance_now().connection
+            count, found = look_up(connection, lookup, relations)
+            profile.keys[lookup.number] = count
+            if count == 0:
+                self._leave_empty(piece, relations, profile)
+                return None
+            keys[lookup.number] = found
+        request = piece.bind(piece.request, keys)
+        if piece.number not in self._native:
+            profile.sql = self._connectors[piece.source].render(request)
+        return replace(piece, request=request)
+
+    def _leave_empty(
+        self, piece: Piece, relations: dict[int, str], profile: FragmentProfile
+    ) -> None:
+        columns = ", ".join(
+            f"CAST(NULL AS {c.type}) AS {quote(c.name)}" for c in piece.request.columns
+        )
+        relations[piece.number] = f"(SELECT {columns} WHERE false)"
+        profile.rows, profile.bytes, profile.milliseconds = 0, 0, 0.0
+        with self._lock:
+            self._native.pop(piece.number, None)
 
     def _settles(self) -> bool:
         """Whether the reading transaction ends once the fragments to materialize have been read.
@@ -451,16 +530,18 @@ class Run:
         it; before, its estimate is zero, and joins are ordered blindly. What is still to be read
         then (files that the engine scans) has no transaction at a server.
         """
-        unread = [p for p in self._work.pieces if p.number not in self._work.materialize]
-        return bool(self._work.materialize) and all(
+        unread = [p for p in self._work.pieces if p.number not in self._kept]
+        return bool(self._kept) and all(
             self._connectors[p.source].capabilities.engine_reads for p in unread
         )
 
-    def _materialize(self, relations: dict[int, str], beside: Mapping[int, Any]) -> None:
+    def _materialize(
+        self, stage: Sequence[Piece], relations: dict[int, str], beside: Mapping[int, Any]
+    ) -> None:
         """Read fragments into tables: streams side by side, each on its connection in ``beside``,
         with those that the engine's transaction reads one after the other.
         """
-        pieces = [p for p in self._work.pieces if p.number in self._work.materialize]
+        pieces = [p for p in stage if p.number in self._kept]
         together = [p for p in pieces if p.number not in beside]
         groups = [[p] for p in pieces if p.number in beside]
         if together:
@@ -471,6 +552,7 @@ class Run:
                 self._fill(piece, relations[piece.number], beside.get(piece.number))
 
         self._each(fill, groups)
+        self._beside.update(beside)
         for piece in pieces:
             relations[piece.number] = _table(piece)
 

@@ -1,32 +1,33 @@
 """Cut a plan into fragments: what each source runs, and what is left for the engine.
 
-A query (or its lower part) on one source alone goes down whole when the source's capability table
-offers every node and expression of it; otherwise each table scan becomes a fragment with the
-filters and limits its source computes exactly. Why something was not pushed is kept for EXPLAIN.
+From the top down, a part of the plan whose tables lie in one source becomes a fragment when the
+capability table of that source offers every node and expression of it, and when the source is
+estimated to be done sooner than fetching its inputs would be. Joins over several sources are
+regions: :mod:`dovetail.optimize.regions` chooses which of their tables travel together. What is
+left are single tables with the filters and limits their source computes. Why something was not
+pushed is kept for EXPLAIN.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
 from dovetail.connectors.capabilities import Capabilities
-from dovetail.connectors.capabilities.translate import (
-    Untranslatable,
-    operand_class,
-    read_as_null,
-    translate,
-    translate_filter,
-)
+from dovetail.connectors.capabilities.translate import Untranslatable
 from dovetail.optimize.context import Context
+from dovetail.optimize.cost import Cost
+from dovetail.optimize.dynamic_filters import DynamicFilter, dynamic_filters
+from dovetail.optimize.partial_aggregates import partial_aggregates
+from dovetail.optimize.pushable import check, only_source
+from dovetail.optimize.regions import Partition, Region, is_table, region_of, split_filter
 from dovetail.optimize.rules.prune_columns import prune_columns
 from dovetail.plan import nodes
 from dovetail.plan.expressions import (
     PlanSubquery,
     conjunction,
-    conjuncts,
     free_columns,
     has_subquery,
     map_expressions,
@@ -34,25 +35,30 @@ from dovetail.plan.expressions import (
     transform_plan,
 )
 
-_Translate = Callable[[exp.Expression, Mapping[str, nodes.Column]], exp.Expression]
-
 
 @dataclass(frozen=True)
 class FederatedPlan:
     """``plan`` has :class:`~dovetail.plan.nodes.Fragment` leaves, numbered in ``fragments``.
 
-    ``notes`` say what was not pushed and why.
+    ``filters`` are the keys that fragments learn from each other; ``rows`` the estimated rows per
+    fragment number, dynamic filters counted. ``notes`` say what was not pushed and why,
+    ``decisions`` what cost decided, with its figures.
     """
 
     plan: nodes.Plan
     fragments: tuple[nodes.Fragment, ...]
     notes: tuple[str, ...] = ()
+    filters: tuple[DynamicFilter, ...] = ()
+    rows: tuple[float, ...] = ()
+    decisions: tuple[str, ...] = ()
 
 
 @dataclass
 class _Cutter:
     context: Context
+    cost: Cost
     notes: list[str] = field(default_factory=list)
+    decisions: list[str] = field(default_factory=list)
 
     def table(self, source: str) -> Capabilities | None:
         """The capability table to push by, or None where nothing is translated."""
@@ -65,52 +71,92 @@ class _Cutter:
         if text not in self.notes:
             self.notes.append(text)
 
-    # -- whole queries --------------------------------------------------------------------------
+    # -- whole parts ----------------------------------------------------------------------------
 
-    def whole(self, plan: nodes.Plan) -> nodes.Plan:
-        """Push the largest lower part of a one-source plan; or cut it scan by scan."""
-        source = _only_source(plan)
+    def cut(self, plan: nodes.Plan, delivered: Collection[str] = ()) -> nodes.Plan:
+        """Fragments for ``plan``; ``delivered`` are columns that reach the user as they are."""
+        pushed = self._whole(plan, delivered)
+        if pushed is not None:
+            return pushed
+        return self._cut_below(plan, delivered)
+
+    def _whole(self, plan: nodes.Plan, delivered: Collection[str]) -> nodes.Plan | None:
+        """The plan as one fragment, if its source can run it and that pays."""
+        if isinstance(plan, nodes.Sort) or is_table(plan):  # a bare sort moves no fewer rows
+            return None
+        source = only_source(plan)
         table = self.table(source) if source is not None else None
-        if source is None or table is None or not _worth_pushing(plan):
-            return self.cut(plan)
-        if not isinstance(plan, nodes.Sort):  # a bare sort moves no fewer rows
-            try:
-                check(plan, table)
-            except Untranslatable as reason:
-                self.note(f"{source}: {reason}")
-            else:
-                return nodes.Fragment(source, plan)
-        if isinstance(plan, nodes.With) or len(plan.inputs) != 1:
-            return self.cut(plan)
-        if any(has_subquery(e) for e in node_expressions(plan)):
-            return self.cut(plan)
-        return plan.with_inputs([self.whole(plan.inputs[0])])
+        if source is None or table is None:
+            return None
+        try:
+            check(plan, table, delivered)
+        except Untranslatable as reason:
+            self.note(f"{source}: {reason}")
+            return None
+        return nodes.Fragment(source, plan) if self.pays(source, plan, delivered) else None
 
-    # -- scan by scan ---------------------------------------------------------------------------
+    def pays(self, source: str, plan: nodes.Plan, delivered: Collection[str] = ()) -> bool:
+        """Whether the source is done sooner with ``plan`` than its inputs would be here."""
+        if is_table(plan):
+            return True
+        if self.context.always_push:
+            return True
+        pushed = self.cost.fragment(source, plan)
+        fetched = self.cost.plan(_Cutter(self.context, self.cost)._cut_below(plan, delivered))
+        if pushed <= fetched * 1.1:  # near enough: fewer bytes then
+            return True
+        rows = self.cost.cardinality.rows(plan)
+        self.decisions.append(
+            f"{source}: {_title(plan)} stays here: computed there {pushed * 1e3:.0f} ms "
+            f"({rows:,.0f} rows), its inputs fetched {fetched * 1e3:.0f} ms, by estimate"
+        )
+        return False
 
-    def cut(self, plan: nodes.Plan) -> nodes.Plan:
-        """Fragments for the scans of ``plan`` with what their sources can do on top."""
+    # -- piece by piece -------------------------------------------------------------------------
+
+    def _cut_below(self, plan: nodes.Plan, delivered: Collection[str]) -> nodes.Plan:
+        """``plan`` itself for the engine, fragments below it."""
+        region = region_of(plan) if self.context.push else None
+        if region is not None:
+            return self._exactly(self._region(region), plan)
+        if isinstance(plan, nodes.Filter):
+            return self._filter(plan)
         plan = map_expressions(plan, self._cut_in_expression)
         match plan:
             case nodes.Scan():
                 return nodes.Fragment(plan.source, plan)
-            case nodes.Filter():
-                return self._filter(plan)
             case nodes.Limit():
-                child = self.cut(plan.input)
-                if (
-                    isinstance(child, nodes.Fragment)
-                    and plan.count is not None
-                    and (table := self.table(child.source)) is not None
-                    and "Limit" in table.nodes
-                ):
-                    inner = child.plan
-                    if not isinstance(inner, nodes.Limit):
-                        inner = nodes.Limit(inner, plan.count + plan.offset)
-                    child = nodes.Fragment(child.source, inner)
-                return plan.with_inputs([child])
+                return self._limit(plan, delivered)
             case _:
-                return plan.with_inputs([self.cut(child) for child in plan.inputs])
+                passed = _passed(plan, delivered)
+                return plan.with_inputs([self.cut(child, passed) for child in plan.inputs])
+
+    def _region(self, region: Region) -> nodes.Plan:
+        group = "group_joins" not in self.context.disabled
+        partition = Partition(region, self.cost, self.table, self.note, self.pays, group)
+        return partition.plan(self.cut, self._cut_in_expression)
+
+    @staticmethod
+    def _exactly(made: nodes.Plan, plan: nodes.Plan) -> nodes.Plan:
+        """``made`` with the columns of ``plan`` in their order."""
+        if [c.name for c in made.columns] == [c.name for c in plan.columns]:
+            return made
+        items = tuple(nodes.Item(c, exp.column(c.name, quoted=True)) for c in plan.columns)
+        return nodes.Project(made, items)
+
+    def _limit(self, plan: nodes.Limit, delivered: Collection[str]) -> nodes.Plan:
+        child = self.cut(plan.input, delivered)
+        if (
+            isinstance(child, nodes.Fragment)
+            and plan.count is not None
+            and (table := self.table(child.source)) is not None
+            and "Limit" in table.nodes
+        ):
+            inner = child.plan
+            if not isinstance(inner, nodes.Limit):
+                inner = nodes.Limit(inner, plan.count + plan.offset)
+            child = nodes.Fragment(child.source, inner)
+        return plan.with_inputs([child])
 
     def _cut_in_expression(self, expression: exp.Expression) -> exp.Expression:
         if not has_subquery(expression):
@@ -127,37 +173,33 @@ class _Cutter:
         child = self.cut(plan.input)
         table = self.table(child.source) if isinstance(child, nodes.Fragment) else None
         if table is None or not isinstance(child, nodes.Fragment):
-            return plan.with_inputs([child])
-        columns = {c.name: c for c in child.columns}
-        pushed: list[exp.Expression] = []
-        kept: list[exp.Expression] = []
-        for part in conjuncts(plan.predicate):
-            if has_subquery(part) or not free_columns(part) <= columns.keys():
-                kept.append(part)
-                continue
-            try:
-                value = translate_filter(part, table, columns)
-            except Untranslatable as reason:
-                self.note(f"{child.source}: {reason}")
-                kept.append(part)
-                continue
-            pushed.append(part)
-            if not value.exact:
-                self.note(f"{child.source}: a looser form of {part.sql(dialect='duckdb')} is sent")
-                kept.append(part)
-        predicate, remaining = conjunction(pushed), conjunction(kept)
-        result: nodes.Plan = child
+            return nodes.Filter(child, self._cut_in_expression(plan.predicate), plan.loose)
+        over = nodes.Filter(child.plan, plan.predicate)
+        exact, loose, above = split_filter(over, child.source, table, self.note)
+        inner = child.plan
+        predicate = conjunction(exact)
         if predicate is not None:
-            result = nodes.Fragment(child.source, nodes.Filter(child.plan, predicate))
+            inner = nodes.Filter(inner, predicate)
+        predicate = conjunction(loose)
+        if predicate is not None:
+            inner = nodes.Filter(inner, predicate, loose=True)
+        result: nodes.Plan = (
+            nodes.Fragment(child.source, inner) if inner is not child.plan else child
+        )
+        remaining = conjunction([self._cut_in_expression(part) for part in above])
         return result if remaining is None else nodes.Filter(result, remaining)
 
 
 def federate(plan: nodes.Plan, context: Context) -> FederatedPlan:
-    """Cut the fragments and number them."""
-    cutter = _Cutter(context)
-    cut = cutter.whole(plan) if context.push else cutter.cut(plan)
-    if context.push and "prune_columns" not in context.disabled:
-        cut = prune_columns(cut, context)
+    """Cut the fragments, number them, and find the keys they can learn from each other."""
+    cost = Cost(context.cardinality, context.capabilities, context.measured)
+    cutter = _Cutter(context, cost)
+    cut = cutter.cut(plan, [c.name for c in plan.columns])
+    if context.push:
+        if "partial_aggregates" not in context.disabled:
+            cut = partial_aggregates(cut, context, cost)
+        if "prune_columns" not in context.disabled:
+            cut = prune_columns(cut, context)
     fragments: list[nodes.Fragment] = []
 
     def number(node: nodes.Plan) -> nodes.Plan:
@@ -167,143 +209,60 @@ def federate(plan: nodes.Plan, context: Context) -> FederatedPlan:
             return numbered
         return node
 
-    numbered = transform_plan(cut, number)
-    return FederatedPlan(numbered, tuple(fragments), tuple(cutter.notes))
+    cut = transform_plan(cut, number)
+    filters: tuple[DynamicFilter, ...] = ()
+    rows = tuple(cost.cardinality.rows(f.plan) for f in fragments)
+    if context.push and "dynamic_filters" not in context.disabled:
+        cut, filters, rows = dynamic_filters(cut, context, cost)
+        fragments = sorted((n for n in _fragments(cut)), key=lambda fragment: fragment.number)
+    return FederatedPlan(
+        cut, tuple(fragments), tuple(cutter.notes), filters, rows, tuple(cutter.decisions)
+    )
 
 
-def _only_source(plan: nodes.Plan) -> str | None:
-    """The one source of all scans, nested subqueries included; None when there is not just one."""
-    sources: set[str] = set()
+def _fragments(plan: nodes.Plan) -> list[nodes.Fragment]:
+    found: list[nodes.Fragment] = []
 
     def visit(node: nodes.Plan) -> nodes.Plan:
-        if isinstance(node, nodes.Scan):
-            sources.add(node.source)
+        if isinstance(node, nodes.Fragment):
+            found.append(node)
         return node
 
     transform_plan(plan, visit)
-    return sources.pop() if len(sources) == 1 else None
+    return found
 
 
-def _worth_pushing(plan: nodes.Plan) -> bool:
-    """Whether there is more than a scan with filters: that is cut the same way part by part."""
-    while isinstance(plan, nodes.Project | nodes.Filter | nodes.Sort):
-        if any(has_subquery(e) for e in node_expressions(plan)):
-            return True
-        plan = plan.inputs[0]
-    return not isinstance(plan, nodes.Scan)
+def _passed(plan: nodes.Plan, delivered: Collection[str]) -> set[str]:
+    """The columns of ``plan``'s input that do nothing but reach the user."""
+    match plan:
+        case nodes.Project():
+            used: set[str] = set()
+            passed: set[str] = set()
+            for item in plan.items:
+                if item.is_rename and item.column.name in delivered:
+                    passed.add(item.expression.name)
+                else:
+                    used |= free_columns(item.expression)
+            return passed - used
+        case nodes.Sort():
+            used = {n for e in node_expressions(plan) for n in free_columns(e)}
+            return set(delivered) - used
+        case _:
+            return set()
 
 
-def check(plan: nodes.Plan, table: Capabilities) -> None:
-    """Whether a source can run ``plan`` as it is.
-
-    Raises:
-        Untranslatable: some node or expression is not offered; says which.
-    """
-    columns: dict[str, nodes.Column] = {}
-    rounded: set[str] = set()  # DOUBLEs computed at the source: may be delivered, not used
-
-    def enter(node: nodes.Plan) -> nodes.Plan:
-        columns.update({c.name: c for c in node.columns})
-        return node
-
-    transform_plan(plan, enter)
-
-    def visit(node: nodes.Plan) -> None:
-        for child in node.inputs:
-            visit(child)
-        if isinstance(node, nodes.Values) or type(node).__name__ not in table.nodes:
-            raise Untranslatable(f"{type(node).__name__} is not offered by {table.kind}")
-        match node:
-            case nodes.Join():
-                if node.kind not in table.joins:
-                    raise Untranslatable(f"a {node.kind} join is not offered by {table.kind}")
-            case nodes.Aggregate():
-                if node.grouping_sets is not None and "grouping_sets" not in table.nodes:
-                    raise Untranslatable(f"grouping sets are not offered by {table.kind}")
-                for item in node.keys:
-                    groupable(item.column)
-            case nodes.Distinct():
-                if node.on:
-                    raise Untranslatable("DISTINCT ON is not offered")
-                for column in node.columns:
-                    groupable(column)
-            case nodes.SetOperation():
-                if not (node.kind == "union" and node.all):
-                    for column in (*node.columns, *node.left.columns, *node.right.columns):
-                        groupable(column)
-            case nodes.With():
-                if node.step is not None:
-                    raise Untranslatable("a recursive WITH is not offered")
-            case nodes.Sort():
-                for key in node.keys:
-                    sortable(key.expression)
-        for expression in node_expressions(node):
-            inspect(node, expression)
-
-    def inspect(node: nodes.Plan, expression: exp.Expression) -> None:
-        if isinstance(expression, exp.Column):
-            if expression.name in rounded and isinstance(node, nodes.Project):
-                rounded.update(i.column.name for i in node.items if i.expression is expression)
-            elif expression.name in rounded and not isinstance(node, nodes.Project):
-                raise Untranslatable("a DOUBLE computed at the source decides about rows")
-            return
-        if free_columns(expression) & rounded:
-            raise Untranslatable("a DOUBLE computed at the source is used further")
-        value = translate(expression, table, columns, lambda inner: visit(inner))
-        if value.operand == "null":
-            raise Untranslatable("a bare NULL is not offered")
-        for item in getattr(node, "items", ()) or getattr(node, "aggregates", ()):
-            if item.expression is expression and not value.comparable:
-                rounded.add(item.column.name)
-
-    def groupable(column: nodes.Column) -> None:
-        operand = operand_class(column.type, column.native_type)
-        exact = operand not in ("text", "char") or table.text_is_exact(column.collation)
-        exact = exact and not read_as_null(table, column)
-        if operand is None or operand == "double" or not exact or column.name in rounded:
-            raise Untranslatable(
-                f"{table.kind} may group {column.native_type or column.type} otherwise"
-            )
-
-    def sortable(expression: exp.Expression) -> None:
-        if isinstance(expression, exp.Column):
-            column = columns[expression.name]
-            operand = operand_class(column.type, column.native_type)
-            unknown = operand is None or operand == "char" or read_as_null(table, column)
-            if unknown or column.name in rounded:
-                raise Untranslatable(f"{table.kind} may order {column.type} otherwise")
-            if operand == "text" and table.order_text is None:
-                raise Untranslatable(f"{table.kind} may order text otherwise")
-            return
-        raise Untranslatable("a sort key that is no column")
-
-    visit(plan)
-
-
-def translator(table: Capabilities, fragment: nodes.Plan) -> tuple[_Translate, _Translate]:
-    """The two functions the SQL builder needs for a source: expressions and sort keys."""
-    inner: dict[str, nodes.Column] = {}
-
-    def enter(node: nodes.Plan) -> nodes.Plan:
-        inner.update({c.name: c for c in node.columns})
-        return node
-
-    transform_plan(fragment, enter)
-
-    def expression(node: exp.Expression, columns: Mapping[str, nodes.Column]) -> exp.Expression:
-        if isinstance(node, exp.Column):
-            return node
-        known = {**inner, **columns}
-        try:
-            return translate(node, table, known, lambda plan: None).expression
-        except Untranslatable:
-            return translate_filter(node, table, known, lambda plan: None).expression
-
-    def sort_key(node: exp.Expression, columns: Mapping[str, nodes.Column]) -> exp.Expression:
-        column = {**inner, **columns}.get(node.name) if isinstance(node, exp.Column) else None
-        is_text = column is not None and column.type.family == "text"
-        if is_text and table.order_text is not None:
-            return table.order_text(node)
-        return expression(node, columns)
-
-    return expression, sort_key
+def _title(plan: nodes.Plan) -> str:
+    """What a plan does, in a word or two, for people."""
+    names = {
+        "Aggregate": "grouping",
+        "Join": "a join",
+        "Distinct": "DISTINCT",
+        "SetOperation": "a set operation",
+        "Limit": "LIMIT",
+        "Sort": "sorting",
+    }
+    for node in plan.walk():
+        if type(node).__name__ in names:
+            tables = [n.label for n in plan.walk() if isinstance(n, nodes.Scan)]
+            return f"{names[type(node).__name__]} over {', '.join(tables)}"
+    return "a subquery"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from sqlglot import exp
 
 from dovetail.connectors.base import FragmentRequest, OutputColumn, TableScan
-from dovetail.connectors.capabilities import Capabilities
+from dovetail.connectors.capabilities import Capabilities, Keys
 from dovetail.errors import InternalError
-from dovetail.optimize.federate import translator
+from dovetail.optimize.pushable import translator
 from dovetail.plan import nodes
+from dovetail.plan.expressions import KeyFilter
 from dovetail.plan.sql import SqlBuilder
 
 
@@ -27,6 +29,41 @@ def request_of(fragment: nodes.Fragment, table: Capabilities, tag: str) -> Fragm
         scan if filtered else None,
         tag,
     )
+
+
+def shown(request: FragmentRequest) -> FragmentRequest:
+    """The request with its dynamic filters as EXPLAIN shows them, before any key is known."""
+
+    def keys(node: KeyFilter) -> exp.Expression:
+        return exp.In(this=node.this, expressions=[exp.Var(this=f"keys {node.number}")])
+
+    return _replaced(request, keys)
+
+
+def bound(
+    request: FragmentRequest, table: Capabilities, keys: Mapping[int, Keys | None]
+) -> FragmentRequest:
+    """The request with the keys that its dynamic filters have learnt; None takes one as true."""
+
+    def predicate(node: KeyFilter) -> exp.Expression:
+        known = keys.get(node.number)
+        made = table.keys(node.this, str(node.args["operand"]), known) if known else None
+        if made is None:
+            return exp.Boolean(this=True)
+        return exp.Paren(this=made) if isinstance(made, exp.And) else made
+
+    return _replaced(request, predicate)
+
+
+def _replaced(
+    request: FragmentRequest, replacement: Callable[[KeyFilter], exp.Expression]
+) -> FragmentRequest:
+    def visit(node: exp.Expression) -> exp.Expression:
+        return replacement(node) if isinstance(node, KeyFilter) else node
+
+    query = request.query.transform(visit)
+    assert isinstance(query, exp.Query)
+    return replace(request, query=query)
 
 
 def _scan_leaf(plan: nodes.Plan) -> tuple[exp.Expression, Mapping[str, str]]:

@@ -12,26 +12,33 @@ from dataclasses import dataclass
 from dovetail.errors import InternalError
 from dovetail.optimize.context import Context
 from dovetail.optimize.rules.fold_constants import fold_constants
+from dovetail.optimize.rules.infer_from_or import infer_from_or
 from dovetail.optimize.rules.infer_predicates import infer_predicates
 from dovetail.optimize.rules.inline_with import inline_with
 from dovetail.optimize.rules.merge_aggregates import merge_aggregates
 from dovetail.optimize.rules.prune_columns import prune_columns
 from dovetail.optimize.rules.push_filters import push_filters
 from dovetail.optimize.rules.push_limits import push_limits
+from dovetail.optimize.rules.simplify_outer_joins import simplify_outer_joins
+from dovetail.optimize.rules.unnest_subqueries import unnest_subqueries
 from dovetail.plan import nodes
 
 Rule = Callable[[nodes.Plan, Context], nodes.Plan]
 
 # Order matters: definitions are inlined first so that filters can reach into them; equal groupings
-# are found while both sides still read the same columns; constants are
-# values before predicates are carried across joins; carrying makes new filters, so pushing comes
+# are found while both sides still read the same columns; constants are values, and subqueries
+# joins, before predicates are carried across joins; pushing filters down first shows which outer
+# joins are none and which tables a predicate is about; carrying makes new filters, so pushing comes
 # before (to find the facts) and after (to move them down); limits and columns come last, when
 # filters have found their places.
 RULES: tuple[Rule, ...] = (
     inline_with,
     merge_aggregates,
     fold_constants,
+    unnest_subqueries,
     push_filters,
+    simplify_outer_joins,
+    infer_from_or,
     infer_predicates,
     push_filters,
     push_limits,

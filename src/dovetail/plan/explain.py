@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sqlglot import exp
 
 from dovetail.plan import nodes
-from dovetail.plan.expressions import PlanSubquery, has_subquery
+from dovetail.plan.expressions import KeyFilter, PlanSubquery, has_subquery
 
 
 def explain(plan: nodes.Plan, indent: str = "") -> str:
@@ -51,7 +51,7 @@ def _describe(plan: nodes.Plan, found: list[nodes.Plan]) -> str:
         case nodes.Scan():
             return f"Scan {plan.label}: {', '.join(r.column.name for r in plan.read)}"
         case nodes.Filter():
-            return f"Filter {text(plan.predicate)}"
+            return f"Filter{' loosely' if plan.loose else ''} {text(plan.predicate)}"
         case nodes.Project():
             return f"Project {items(plan.items)}"
         case nodes.Window():
@@ -91,6 +91,8 @@ def _text(expression: exp.Expression, found: list[nodes.Plan]) -> str:
         if isinstance(node, PlanSubquery):
             found.append(node.plan)
             return exp.Var(this=f"(${len(found)})")
+        if isinstance(node, KeyFilter):
+            return exp.In(this=node.this, expressions=[exp.Var(this=f"keys {node.number}")])
         if isinstance(node, exp.Identifier) and node.this.isidentifier():
             return exp.Identifier(this=node.this, quoted=False)
         return node

@@ -8,12 +8,16 @@ edited in place: each function here returns new trees. A subquery inside an expr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from sqlglot import exp
 
 from dovetail.plan import nodes
 from dovetail.types import Type
+
+
+_T = TypeVar("_T")
+_REMEMBERED = 10_000
 
 
 class PlanSubquery(exp.Expression):
@@ -30,6 +34,21 @@ class PlanSubquery(exp.Expression):
         plan = self.args["plan"]
         assert isinstance(plan, nodes.Plan)
         return plan
+
+
+class KeyFilter(exp.Expression, exp.Predicate):
+    """``this`` is among the keys that dynamic filter ``number`` learns while the query runs.
+
+    Only ever drops rows that cannot matter, so it may be taken as true. ``operand`` is the operand
+    class of ``this``, once it has been translated for a source.
+    """
+
+    arg_types = {"this": True, "number": True, "operand": False}  # noqa: RUF012
+
+    @property
+    def number(self) -> int:
+        """Which dynamic filter of the plan it is."""
+        return int(self.args["number"])
 
 
 def column(name: str) -> exp.Column:
@@ -49,6 +68,9 @@ def conjuncts(predicate: exp.Expression | None) -> list[exp.Expression]:
 
 def conjunction(parts: Iterable[exp.Expression]) -> exp.Expression | None:
     """The conjunction of ``parts``, or None when there are none."""
+    parts = list(parts)
+    if len(parts) == 1:
+        return parts[0]
     result: exp.Expression | None = None
     for part in parts:
         wrapped = exp.Paren(this=part.copy()) if isinstance(part, exp.Or) else part.copy()
@@ -63,7 +85,30 @@ def unparenthesized(expression: exp.Expression) -> exp.Expression:
     return expression
 
 
-def free_columns(expression: exp.Expression) -> set[str]:
+class _Remembered(Generic[_T]):
+    """A function of one expression or plan that is asked of the same object again and again.
+
+    Neither is ever edited in place, so what was true of an object stays true. It is kept beside
+    its answer: another object may get the same id later.
+    """
+
+    def __init__(self, function: Callable[[Any], _T]) -> None:
+        self._function = function
+        self._known: dict[int, tuple[object, _T]] = {}
+
+    def __call__(self, of: object) -> _T:
+        known = self._known.get(id(of))
+        if known is not None and known[0] is of:
+            return known[1]
+        found = self._function(of)
+        if len(self._known) > _REMEMBERED:
+            self._known.clear()
+        self._known[id(of)] = (of, found)
+        return found
+
+
+@_Remembered
+def free_columns(expression: exp.Expression) -> frozenset[str]:
     """Names of all columns the expression needs from outside, subqueries included."""
     names: set[str] = set()
     for node in expression.walk():
@@ -71,10 +116,11 @@ def free_columns(expression: exp.Expression) -> set[str]:
             names.add(node.name)
         elif isinstance(node, PlanSubquery):
             names |= plan_free_columns(node.plan)
-    return names
+    return frozenset(names)
 
 
-def plan_free_columns(plan: nodes.Plan) -> set[str]:
+@_Remembered
+def plan_free_columns(plan: nodes.Plan) -> frozenset[str]:
     """Columns that a plan refers to but does not produce: its outer references."""
     produced: set[str] = set()
     used: set[str] = set()
@@ -86,7 +132,7 @@ def plan_free_columns(plan: nodes.Plan) -> set[str]:
             produced |= {c.name for n in inner.walk() for c in n.columns}
         for expression in node_expressions(node):
             used |= free_columns(expression)
-    return used - produced
+    return frozenset(used - produced)
 
 
 def node_expressions(node: nodes.Plan) -> Iterator[exp.Expression]:
@@ -140,7 +186,7 @@ def map_expressions(
     result: nodes.Plan
     match node:
         case nodes.Filter(input=child):
-            result = nodes.Filter(child, apply(node.predicate))
+            result = nodes.Filter(child, apply(node.predicate), node.loose)
         case nodes.Project(input=child):
             result = nodes.Project(child, items(node.items))
         case nodes.Window(input=child):
@@ -169,7 +215,7 @@ def transform_plan(plan: nodes.Plan, function: Callable[[nodes.Plan], nodes.Plan
     """Apply ``function`` bottom-up to every node, also to plans nested in expressions."""
 
     def in_expression(expression: exp.Expression) -> exp.Expression:
-        if not any(isinstance(n, PlanSubquery) for n in expression.walk()):
+        if not has_subquery(expression):
             return expression
         changed = False
 
@@ -221,6 +267,7 @@ def subqueries(expression: exp.Expression) -> Iterator[PlanSubquery]:
             yield node
 
 
+@_Remembered
 def has_subquery(expression: exp.Expression) -> bool:
     """Whether the expression holds a subquery."""
     return next(subqueries(expression), None) is not None
@@ -280,6 +327,7 @@ def function_name(node: exp.Expr) -> str | None:
     return None
 
 
+@_Remembered
 def is_volatile(expression: exp.Expr) -> bool:
     """Whether evaluating the expression twice may give two values."""
     for node in expression.walk():

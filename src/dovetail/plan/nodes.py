@@ -145,10 +145,14 @@ class Scan(Plan):
 
 @dataclass(frozen=True)
 class Filter(Plan):
-    """Rows for which ``predicate`` is true; false and NULL drop the row. Same columns."""
+    """Rows for which ``predicate`` is true; false and NULL drop the row. Same columns.
+
+    A ``loose`` filter may keep more rows: the exact predicate stands above it once more.
+    """
 
     input: Plan
     predicate: exp.Expression
+    loose: bool = False
 
     @property
     def columns(self) -> tuple[Column, ...]:

@@ -194,9 +194,20 @@ class SqlBuilder:
         return block
 
     def _semi_join(self, plan: nodes.Join, left: _Block) -> _Block:
-        """Semi and anti joins become [NOT] EXISTS, which every target has."""
+        """Semi and anti joins become [NOT] EXISTS, which every target has.
+
+        A semi join on one pair of numbers becomes IN: MySQL runs a grouped EXISTS once per row.
+        """
         if left.stage > _WHERE or not left.plain() or left.source is None:
             left = self._derive(left, plan.left.columns)
+        pair = _numbers_matched(plan) if plan.kind == "semi" else None
+        if pair is not None:
+            mine, key = pair
+            only = nodes.Project(plan.right, (nodes.Item(plan.right.column(key.name), key),))
+            among = exp.In(this=mine, query=PlanSubquery(plan=only))
+            left.where.append(self._expression(among, left, plan.left.columns))
+            left.stage = _WHERE
+            return left
         inner: nodes.Plan = plan.right
         if plan.condition is not None:
             inner = nodes.Filter(plan.right, plan.condition)
@@ -540,6 +551,22 @@ def _and(parts: Sequence[exp.Expression], default: bool = False) -> exp.Expressi
     if result is None:
         raise InternalError("empty conjunction")
     return result
+
+
+def _numbers_matched(plan: nodes.Join) -> tuple[exp.Column, exp.Column] | None:
+    """The left and right column of a condition that is one equality of whole numbers."""
+    condition = plan.condition and unparenthesized(plan.condition)
+    if not isinstance(condition, exp.EQ):
+        return None
+    a, b = condition.this, condition.expression
+    if not (isinstance(a, exp.Column) and isinstance(b, exp.Column)):
+        return None
+    if a.name not in plan.left.names:
+        a, b = b, a
+    if a.name not in plan.left.names or b.name not in plan.right.names:
+        return None
+    numbers = {plan.left.column(a.name).type.family, plan.right.column(b.name).type.family}
+    return (a, b) if numbers == {"integer"} else None
 
 
 def _is_literal(expression: exp.Expression) -> bool:

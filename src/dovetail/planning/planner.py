@@ -18,24 +18,23 @@ from dovetail.catalog.model import TableInfo, distinct_names
 from dovetail.connectors.base import Connector, quote
 from dovetail.engines.reference import DuckDBReference
 from dovetail.errors import DovetailError, QuerySyntaxError, RefusedError
-from dovetail.execution.run import Piece, Work
 from dovetail.language.sql.bind import Binder
 from dovetail.language.sql.judge import Judged, TableRef
 from dovetail.language.sql.judge_functions import MACROS
 from dovetail.language.sql.scope import Names, NotModelled
 from dovetail.local_tables import LocalTables
+from dovetail.optimize.cardinality import Cardinality
 from dovetail.optimize.context import Context
-from dovetail.optimize.federate import FederatedPlan, federate
-from dovetail.optimize.fragments import request_of
+from dovetail.optimize.federate import federate
 from dovetail.optimize.optimizer import optimize
 from dovetail.plan import nodes
-from dovetail.plan.expressions import has_subquery, node_expressions, transform_plan
-from dovetail.plan.sql import SqlBuilder
 from dovetail.planning.database_paths import database_paths
+from dovetail.planning.facts import SourceFacts
 from dovetail.planning.fallback import fallback
 from dovetail.planning.only_tables import OnlyTables
 from dovetail.planning.parameters import checked_parameters, frozen, literal, translated
-from dovetail.planning.planned import Planned, TableKey, new_tag
+from dovetail.planning.planned import Planned, TableKey
+from dovetail.planning.work import retagged, work_of
 from dovetail.types import Type
 
 if TYPE_CHECKING:
@@ -175,11 +174,7 @@ class Planner:
             for name, table in tables.items()
         ):
             return None
-        tag = new_tag()
-        pieces = tuple(
-            replace(piece, request=replace(piece.request, tag=tag)) for piece in planned.work.pieces
-        )
-        return replace(planned, work=replace(planned.work, pieces=pieces))
+        return replace(planned, work=retagged(planned.work))
 
     def _remember(self, key: _Key, tables: Mapping[TableKey, TableInfo], planned: Planned) -> None:
         if key[-1] is None or any(table.kind == "rule" for table in tables.values()):
@@ -390,18 +385,17 @@ class Planner:
         names = distinct_names([name for name, _ in described])
         if limit is not None:
             bound = nodes.Limit(bound, limit)
+        connectors = {**self._connectors, **self._local.connectors}
         context = Context(
             self._reference,
-            {
-                name: connector.capabilities
-                for name, connector in {**self._connectors, **self._local.connectors}.items()
-            },
+            {name: connector.capabilities for name, connector in connectors.items()},
             disabled,
             push=rules,
+            cardinality=Cardinality(SourceFacts(connectors)),
         )
         plan, trace = optimize(bound, context) if rules else (bound, [])
         federated = federate(plan, context)
-        work, residual = self._work(federated, names, described, context)
+        work, residual = work_of(federated, names, described, context)
         return Planned(
             text,
             work,
@@ -443,104 +437,6 @@ class Planner:
         ):
             raise NotModelled(f"types understood as {made}, not {wanted}")
         return plan
-
-    def _work(
-        self,
-        federated: FederatedPlan,
-        names: list[str],
-        described: list[tuple[str, Type]],
-        context: Context,
-    ) -> tuple[Work, str]:
-        tag = new_tag()
-        pieces = tuple(
-            Piece(
-                fragment.number,
-                fragment.source,
-                request_of(fragment, context.capabilities[fragment.source], tag),
-            )
-            for fragment in federated.fragments
-        )
-        # A name no query text can contain: relations are put in its place in the final text.
-        mark = f"fragment_{uuid.uuid4().hex}"
-        residual = materialized(federated.plan)
-
-        def leaf(plan: nodes.Plan) -> tuple[exp.Expression, Mapping[str, str]]:
-            assert isinstance(plan, nodes.Fragment)
-            table = exp.Table(this=exp.Identifier(this=f"{mark}_{plan.number}", quoted=True))
-            return table, {c.name: c.name for c in plan.columns}
-
-        text = SqlBuilder(leaf).query(residual, names).sql(dialect="duckdb")
-
-        def statement(relations: Mapping[int, str]) -> str:
-            result = text
-            # Longest numbers first, so that _1 does not match the beginning of _12.
-            for number in sorted(relations, reverse=True):
-                result = result.replace(f'"{mark}_{number}"', relations[number])
-            return result
-
-        shown = text
-        for piece in pieces:
-            shown = shown.replace(f'"{mark}_{piece.number}"', f"fragment_{piece.number}")
-        types = [t.text for _, t in described]
-        work = Work(
-            pieces,
-            statement,
-            types,
-            materialize=_read_repeatedly(federated.plan) | _joined(federated, pieces, context),
-        )
-        return work, shown
-
-
-def materialized(plan: nodes.Plan) -> nodes.Plan:
-    """WITH definitions that read fragments are marked so that the engine computes them once."""
-
-    def visit(node: nodes.Plan) -> nodes.Plan:
-        if isinstance(node, nodes.With) and node.step is None and node.materialized is not True:
-            return nodes.With(node.name, node.definition, node.body, None, node.union_all, True)
-        return node
-
-    return transform_plan(plan, visit)
-
-
-def _joined(federated: FederatedPlan, pieces: Sequence[Piece], context: Context) -> frozenset[int]:
-    """Fragments to read into the engine before a join over them is planned.
-
-    The engine knows nothing of the size of a stream or of a query run at a source, and an order
-    of joins chosen blindly can be wrong by orders of magnitude (TPC-DS 72 took minutes). Once the
-    rows are there it knows their number exactly. Scans that the engine does itself bring their
-    own estimates and stay.
-    """
-    if len(pieces) < 2 or not _joins(federated.plan):
-        return frozenset()
-    return frozenset(
-        piece.number for piece in pieces if not context.capabilities[piece.source].engine_reads
-    )
-
-
-def _joins(plan: nodes.Plan) -> bool:
-    """Whether the residual plan joins anything; subqueries are joins too."""
-    return any(
-        isinstance(node, nodes.Join) or any(has_subquery(e) for e in node_expressions(node))
-        for node in plan.walk()
-    )
-
-
-def _read_repeatedly(plan: nodes.Plan) -> frozenset[int]:
-    """Fragments in the repeated part of a recursion: read in every round."""
-    found: set[int] = set()
-
-    def collect(node: nodes.Plan) -> nodes.Plan:
-        if isinstance(node, nodes.Fragment):
-            found.add(node.number)
-        return node
-
-    def visit(node: nodes.Plan) -> nodes.Plan:
-        if isinstance(node, nodes.With) and node.step is not None:
-            transform_plan(node.step, collect)
-        return node
-
-    transform_plan(plan, visit)
-    return frozenset(found)
 
 
 def _known(tables: Mapping[TableKey, TableInfo]) -> list[str]:

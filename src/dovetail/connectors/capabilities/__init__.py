@@ -38,6 +38,45 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Keys:
+    """What a dynamic filter learnt: the least and the greatest key as text, and all of them.
+
+    ``values`` is None when there are too many to be worth sending; then only the range counts.
+    ``type`` is the DuckDB type of the keys.
+    """
+
+    type: str
+    low: str
+    high: str
+    values: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds of one core that a source needs, per row unless said otherwise.
+
+    ``scan`` reads a row of a table, ``join`` takes one into or out of a join, ``group`` puts one
+    into a group, ``aggregate`` adds one to one aggregate; ``send_row`` and ``send_value`` bring
+    one over, our own share included. ``round_trip`` is for a whole statement, ``key`` for one key
+    of a dynamic filter, ``seek`` for a row found through it by an index, ``probe`` for a row of a
+    whole table that is looked up among the keys. ``bytes_per_second`` is how fast rows are taken
+    to arrive until it has been seen. Measured over loopback on one machine; what counts is how they compare.
+    """
+
+    round_trip: float = 0.002
+    scan: float = 0.1e-6
+    join: float = 0.3e-6
+    group: float = 0.3e-6
+    aggregate: float = 0.1e-6
+    send_row: float = 0.2e-6
+    send_value: float = 0.07e-6
+    key: float = 2e-6
+    seek: float = 2e-6
+    probe: float = 0.2e-6
+    bytes_per_second: float = 117e6  # a wire of 1 Gbit/s
+
+
+@dataclass(frozen=True)
 class Capabilities:
     """The table of one kind of source.
 
@@ -48,7 +87,8 @@ class Capabilities:
     says how a text value is compared bytewise (None: it cannot be used as a key). ``text_mixes``
     tells whether a constant may meet text of a collation without an error. ``dates_are_exact``
     False: some dates of the source are read as NULL (MySQL's zero dates), so what it computes of
-    a date column is only good for a looser filter.
+    a date column is only good for a looser filter. ``keys`` writes the predicate of a dynamic
+    filter over a value of an operand class (None: it cannot); it may keep more rows.
     """
 
     kind: str
@@ -63,3 +103,7 @@ class Capabilities:
     dates_are_exact: bool = True
     text_mixes: Callable[[str, str | None], bool] = lambda text, collation: True
     literal: Callable[[str, str], exp.Expression | None] = lambda value, type_: None
+    keys: Callable[[exp.Expression, str, Keys], exp.Expression | None] = (
+        lambda value, operand, keys: None
+    )
+    costs: Costs = Costs()

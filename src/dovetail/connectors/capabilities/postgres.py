@@ -7,7 +7,7 @@ from itertools import product
 
 from sqlglot import exp
 
-from dovetail.connectors.capabilities import Capabilities, Entry
+from dovetail.connectors.capabilities import Capabilities, Costs, Entry, Keys
 
 _NUMBERS = ("integer", "decimal")
 _ORDERED = ("<", "<=", ">", ">=")
@@ -202,6 +202,48 @@ def _literal(text: str, type_: str) -> exp.Expression | None:
     return None
 
 
+def _keys(value: exp.Expression, operand: str, keys: Keys) -> exp.Expression | None:
+    """The range, and the keys as one array: PostgreSQL knows its length and plans accordingly.
+
+    ``= ANY (array)`` would be looked up by index key by key, or tested row by row: on 6 M rows and
+    5,000 keys 1.4 to 6.7 s where this form took 0.07 to 0.3 s.
+    """
+    low, high = (_literal(text, keys.type) for text in (keys.low, keys.high))
+    if low is None or high is None:
+        return None
+    column = _bytewise(value) if operand == "text loose" else value
+    between = exp.Between(this=column.copy(), low=low, high=high)
+    if operand.startswith("text"):
+        between = exp.Between(this=_bytewise(value), low=low, high=high)
+    if keys.values is None:
+        return between
+    literals = [_literal(text, keys.type) for text in keys.values]
+    if any(literal is None for literal in literals):
+        return between
+    if len(literals) <= _FEW_KEYS:
+        return exp.In(this=column, expressions=literals)
+    type_ = {"integer": "bigint", "decimal": "numeric", "text": "text", "text loose": "text"}.get(
+        operand, operand
+    )
+    if operand == "integer" and keys.type in ("HUGEINT", "UBIGINT", "UHUGEINT"):
+        type_ = "numeric"
+    array = exp.Literal.string("{" + ",".join(map(_array_item, keys.values)) + "}")
+    unnest = exp.Anonymous(
+        this="unnest",
+        expressions=[exp.Cast(this=array, to=exp.DataType.build(f"{type_}[]", dialect="postgres"))],
+    )
+    among = exp.In(this=column, query=exp.Subquery(this=exp.select(unnest)))
+    return exp.And(this=between, expression=among)
+
+
+def _array_item(text: str) -> str:
+    return (
+        '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        if not text.lstrip("-").isdigit()
+        else text
+    )
+
+
 CAPABILITIES = Capabilities(
     kind="postgres",
     dialect="postgres",
@@ -231,4 +273,18 @@ CAPABILITIES = Capabilities(
         collation is None or not collation.startswith("nondeterministic")
     ),
     literal=_literal,
+    keys=_keys,
+    costs=Costs(
+        scan=0.35e-6,
+        join=0.35e-6,
+        group=0.2e-6,
+        aggregate=0.12e-6,
+        send_row=0.1e-6,
+        send_value=0.11e-6,
+        key=1.5e-6,
+        seek=2e-6,
+        probe=0.15e-6,
+    ),
 )
+
+_FEW_KEYS = 20

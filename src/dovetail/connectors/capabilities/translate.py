@@ -15,7 +15,13 @@ from sqlglot import exp
 
 from dovetail.connectors.capabilities import Capabilities, Entry
 from dovetail.plan import nodes
-from dovetail.plan.expressions import PlanSubquery, function_name, is_volatile, unparenthesized
+from dovetail.plan.expressions import (
+    KeyFilter,
+    PlanSubquery,
+    function_name,
+    is_volatile,
+    unparenthesized,
+)
 from dovetail.types import Type, parse_type
 
 
@@ -72,6 +78,9 @@ _ARGUMENTS: dict[type[exp.Expression], tuple[str, ...]] = {
     exp.DPipe: ("this", "expression", "safe"),
 }
 _AGGREGATE_ARGUMENTS = ("this", "expression", "big_int", "expressions")
+
+# What keys of a dynamic filter may be. A char(n) is not: its padding counts here, not there.
+_KEYS = ("integer", "decimal", "date", "timestamp", "text")
 
 # DuckDB's own conversion to DOUBLE is the nearest one only up to so many digits (A5).
 _EXACT_DIGITS = 15
@@ -187,6 +196,8 @@ class _Translator:
             case _ if type(node) in _ARITHMETIC:
                 operands = [self.value(node.this), self.value(node.expression)]
                 return self.apply(_ARITHMETIC[type(node)], node, operands)
+            case KeyFilter():
+                return self.key_filter(node)
             case exp.Extract():
                 unit = node.name.lower()
                 return self.apply(f"extract {unit}", node, [self.value(node.expression)])
@@ -278,6 +289,15 @@ class _Translator:
         if not value.exact:
             self.refuse("IS NULL over a looser predicate")
         return Value(exp.Is(this=value.expression, expression=exp.Null()), "boolean")
+
+    def key_filter(self, node: KeyFilter) -> Value:
+        """Exact whatever the source makes of it: such a filter may keep any row."""
+        operand = self.value(node.this)
+        kind = operand.operand.removesuffix(" loose")
+        if kind not in _KEYS or not isinstance(unparenthesized(operand.expression), exp.Column):
+            self.refuse(f"keys of {operand.operand}")
+        made = KeyFilter(this=operand.expression, number=node.number, operand=operand.operand)
+        return Value(made, "boolean")
 
     def between(self, node: exp.Between) -> Value:
         if node.args.get("symmetric"):

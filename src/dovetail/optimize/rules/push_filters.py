@@ -33,7 +33,7 @@ def push_filters(plan: nodes.Plan, context: Context) -> nodes.Plan:
 
     def visit(node: nodes.Plan) -> nodes.Plan:
         # Children are done already; only a node that holds predicates starts a push.
-        if isinstance(node, nodes.Filter):
+        if isinstance(node, nodes.Filter) and not node.loose:
             return _push(node.input, conjuncts(node.predicate))
         if isinstance(node, nodes.Join) and node.condition is not None:
             return _push(node, [])
@@ -48,6 +48,8 @@ def _push(plan: nodes.Plan, parts: Parts) -> nodes.Plan:
     moving = [p for p in parts if not is_volatile(p)]
     staying = [p for p in parts if is_volatile(p)]
     match plan:
+        case nodes.Filter() if plan.loose:
+            return _filter(plan.with_inputs([_push(plan.input, moving)]), staying)
         case nodes.Filter():
             return _filter(_push(plan.input, [*conjuncts(plan.predicate), *moving]), staying)
         case nodes.Project():

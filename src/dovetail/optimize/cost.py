@@ -1,0 +1,87 @@
+"""What a plan costs: seconds of work at a source, and seconds to bring rows over.
+
+The figures per kind of source (:class:`~dovetail.connectors.capabilities.Costs`) were measured; how
+fast rows really come from a source is learnt from the profiles of earlier queries. Seconds are
+those of one core: what runs side by side on a machine is added up all the same, since source and
+engine often share it, and sharing is what makes pushing too much expensive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from dovetail.connectors.capabilities import Capabilities
+from dovetail.optimize.cardinality import Cardinality
+from dovetail.plan import nodes
+from dovetail.plan.expressions import node_expressions, subqueries
+
+
+# The embedded engine's seconds for one row in a join or a group, and for each aggregate of it.
+_ENGINE_VALUE = 0.02e-6
+
+
+@dataclass
+class Cost:
+    """Seconds of plans, by the estimates of ``cardinality``.
+
+    ``measured`` gives bytes per second that a source was seen to deliver, or None.
+    """
+
+    cardinality: Cardinality
+    capabilities: Mapping[str, Capabilities]
+    measured: Callable[[str], float | None] = field(default=lambda source: None)
+
+    def transfer(self, source: str, plan: nodes.Plan, rows: float) -> float:
+        """Seconds to bring ``rows`` rows of ``plan`` over."""
+        costs = self.capabilities[source].costs
+        seconds = rows * (costs.send_row + costs.send_value * len(plan.columns))
+        speed = self.measured(source) or costs.bytes_per_second
+        return max(seconds, rows * self.cardinality.width(plan) / speed)
+
+    def work(self, source: str, plan: nodes.Plan, share: float = 1.0) -> float:
+        """Seconds a source needs to compute ``plan``; above its tables for ``share`` of the rows."""
+        costs = self.capabilities[source].costs
+        rows = self.cardinality.rows
+
+        def node(plan: nodes.Plan) -> float:
+            own = 0.0
+            match plan:
+                case nodes.Scan():
+                    own = rows(plan) * costs.scan
+                case nodes.Join():
+                    own = (rows(plan.left) + rows(plan.right) + rows(plan)) * costs.join * share
+                case nodes.Aggregate():
+                    each = costs.group + costs.aggregate * len(plan.aggregates)
+                    own = rows(plan.input) * each * share
+                case nodes.Distinct() | nodes.SetOperation():
+                    own = sum(rows(child) for child in plan.inputs) * costs.group * share
+                case nodes.Sort():
+                    own = rows(plan.input) * costs.group * share
+            for expression in node_expressions(plan):
+                for subquery in subqueries(expression):
+                    own += node(subquery.plan)
+            return own + sum(node(child) for child in plan.inputs)
+
+        return node(plan)
+
+    def fragment(self, source: str, plan: nodes.Plan, share: float = 1.0) -> float:
+        """Seconds for a fragment whose rows are cut down to ``share`` by dynamic filters."""
+        rows = self.cardinality.rows(plan) * share
+        costs = self.capabilities[source].costs
+        return costs.round_trip + self.work(source, plan, share) + self.transfer(source, plan, rows)
+
+    def plan(self, plan: nodes.Plan) -> float:
+        """Seconds for a plan that has been cut: its fragments, and what is left for the engine."""
+        seconds = 0.0
+        for node in plan.walk():
+            if isinstance(node, nodes.Fragment):
+                seconds += self.fragment(node.source, node.plan)
+            elif isinstance(node, nodes.Join | nodes.Aggregate | nodes.Distinct | nodes.Window):
+                values = 1 + len(getattr(node, "aggregates", ()))
+                rows = sum(self.cardinality.rows(child) for child in node.inputs)
+                seconds += rows * values * _ENGINE_VALUE
+            for expression in node_expressions(node):
+                for subquery in subqueries(expression):
+                    seconds += self.plan(subquery.plan)
+        return seconds

@@ -1,0 +1,164 @@
+"""Whether a source can run a plan as it is, and the translation of its expressions.
+
+:func:`check` walks a plan against the capability table of its source; :func:`translator` gives the
+SQL builder the two functions that turn DuckDB's meaning into the source's dialect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+
+from sqlglot import exp
+
+from dovetail.connectors.capabilities import Capabilities
+from dovetail.connectors.capabilities.translate import (
+    Untranslatable,
+    operand_class,
+    read_as_null,
+    translate,
+    translate_filter,
+)
+from dovetail.plan import nodes
+from dovetail.plan.expressions import conjuncts, free_columns, node_expressions, transform_plan
+
+_Translate = Callable[[exp.Expression, Mapping[str, nodes.Column]], exp.Expression]
+
+
+def only_source(plan: nodes.Plan) -> str | None:
+    """The one source of all scans, nested subqueries included; None when there is not just one."""
+    sources: set[str] = set()
+
+    def visit(node: nodes.Plan) -> nodes.Plan:
+        if isinstance(node, nodes.Scan):
+            sources.add(node.source)
+        elif isinstance(node, nodes.Fragment | nodes.WithScan):
+            sources.update(("", " "))
+        return node
+
+    transform_plan(plan, visit)
+    return sources.pop() if len(sources) == 1 else None
+
+
+def check(plan: nodes.Plan, table: Capabilities, delivered: Collection[str] | None = None) -> None:
+    """Whether a source can run ``plan`` as it is.
+
+    ``delivered`` are the columns that go to the user as they are (None: all): only those may be
+    DOUBLEs computed at the source, whose last bits may differ.
+
+    Raises:
+        Untranslatable: some node or expression is not offered; says which.
+    """
+    columns: dict[str, nodes.Column] = {}
+    rounded: set[str] = set()  # DOUBLEs computed at the source: may be delivered, not used
+
+    def enter(node: nodes.Plan) -> nodes.Plan:
+        columns.update({c.name: c for c in node.columns})
+        return node
+
+    transform_plan(plan, enter)
+
+    def visit(node: nodes.Plan) -> None:
+        for child in node.inputs:
+            visit(child)
+        if isinstance(node, nodes.Values) or type(node).__name__ not in table.nodes:
+            raise Untranslatable(f"{type(node).__name__} is not offered by {table.kind}")
+        match node:
+            case nodes.Join():
+                if node.kind not in table.joins:
+                    raise Untranslatable(f"a {node.kind} join is not offered by {table.kind}")
+            case nodes.Aggregate():
+                if node.grouping_sets is not None and "grouping_sets" not in table.nodes:
+                    raise Untranslatable(f"grouping sets are not offered by {table.kind}")
+                for item in node.keys:
+                    groupable(item.column)
+            case nodes.Distinct():
+                if node.on:
+                    raise Untranslatable("DISTINCT ON is not offered")
+                for column in node.columns:
+                    groupable(column)
+            case nodes.SetOperation():
+                if not (node.kind == "union" and node.all):
+                    for column in (*node.columns, *node.left.columns, *node.right.columns):
+                        groupable(column)
+            case nodes.With():
+                if node.step is not None:
+                    raise Untranslatable("a recursive WITH is not offered")
+            case nodes.Sort():
+                for key in node.keys:
+                    sortable(key.expression)
+            case nodes.Filter() if node.loose:
+                for part in conjuncts(node.predicate):
+                    translate_filter(part, table, columns, lambda inner: visit(inner))
+                return
+        for expression in node_expressions(node):
+            inspect(node, expression)
+
+    def inspect(node: nodes.Plan, expression: exp.Expression) -> None:
+        if isinstance(expression, exp.Column):
+            if expression.name in rounded and isinstance(node, nodes.Project):
+                rounded.update(i.column.name for i in node.items if i.expression is expression)
+            elif expression.name in rounded and not isinstance(node, nodes.Project):
+                raise Untranslatable("a DOUBLE computed at the source decides about rows")
+            return
+        if free_columns(expression) & rounded:
+            raise Untranslatable("a DOUBLE computed at the source is used further")
+        value = translate(expression, table, columns, lambda inner: visit(inner))
+        if value.operand == "null":
+            raise Untranslatable("a bare NULL is not offered")
+        for item in getattr(node, "items", ()) or getattr(node, "aggregates", ()):
+            if item.expression is expression and not value.comparable:
+                rounded.add(item.column.name)
+
+    def groupable(column: nodes.Column) -> None:
+        operand = operand_class(column.type, column.native_type)
+        exact = operand not in ("text", "char") or table.text_is_exact(column.collation)
+        exact = exact and not read_as_null(table, column)
+        if operand is None or operand == "double" or not exact or column.name in rounded:
+            raise Untranslatable(
+                f"{table.kind} may group {column.native_type or column.type} otherwise"
+            )
+
+    def sortable(expression: exp.Expression) -> None:
+        if isinstance(expression, exp.Column):
+            column = columns[expression.name]
+            operand = operand_class(column.type, column.native_type)
+            unknown = operand is None or operand == "char" or read_as_null(table, column)
+            if unknown or column.name in rounded:
+                raise Untranslatable(f"{table.kind} may order {column.type} otherwise")
+            if operand == "text" and table.order_text is None:
+                raise Untranslatable(f"{table.kind} may order text otherwise")
+            return
+        raise Untranslatable("a sort key that is no column")
+
+    visit(plan)
+    if delivered is not None and (rounded & plan.names) - set(delivered):
+        raise Untranslatable("a DOUBLE computed at the source is used further")
+
+
+def translator(table: Capabilities, fragment: nodes.Plan) -> tuple[_Translate, _Translate]:
+    """The two functions the SQL builder needs for a source: expressions and sort keys."""
+    inner: dict[str, nodes.Column] = {}
+
+    def enter(node: nodes.Plan) -> nodes.Plan:
+        inner.update({c.name: c for c in node.columns})
+        return node
+
+    transform_plan(fragment, enter)
+
+    def expression(node: exp.Expression, columns: Mapping[str, nodes.Column]) -> exp.Expression:
+        if isinstance(node, exp.Column):
+            return node
+        known = {**inner, **columns}
+        try:
+            return translate(node, table, known, lambda plan: None).expression
+        except Untranslatable:
+            return translate_filter(node, table, known, lambda plan: None).expression
+
+    def sort_key(node: exp.Expression, columns: Mapping[str, nodes.Column]) -> exp.Expression:
+        column = {**inner, **columns}.get(node.name) if isinstance(node, exp.Column) else None
+        is_text = column is not None and column.type.family == "text"
+        if is_text and table.order_text is not None:
+            return table.order_text(node)
+        return expression(node, columns)
+
+    return expression, sort_key
