@@ -127,6 +127,10 @@ class PostgresSettings(_Model):
     max_connections: int = Field(
         default=4, ge=1, le=64, description="Most connections that one session keeps open here."
     )
+    pushdown: Literal["cost", "always", "never"] = Field(
+        default="cost",
+        description="What the source computes: what is estimated to pay, all it can, or nothing.",
+    )
 
 
 class MySQLSettings(_Model):
@@ -168,6 +172,10 @@ class MySQLSettings(_Model):
     )
     max_connections: int = Field(
         default=4, ge=1, le=64, description="Most connections that one session keeps open here."
+    )
+    pushdown: Literal["cost", "always", "never"] = Field(
+        default="cost",
+        description="What the source computes: what is estimated to pay, all it can, or nothing.",
     )
 
 

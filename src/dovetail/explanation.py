@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dovetail.errors import UsageError
 from dovetail.execution.profile import Profile
+from dovetail.plan import nodes
+from dovetail.plan.diagram import dot, mermaid
 from dovetail.plan.explain import explain as plan_text
 from dovetail.planning import Planned
 
@@ -31,6 +34,8 @@ class Explanation:
     def fragments(self) -> list[dict[str, Any]]:
         """Per fragment: number, source, the SQL as sent, output columns; measured if analyzed."""
         measured = {f.number: f for f in self.profile.fragments} if self.profile else {}
+        federated = self._planned.federated
+        estimated = federated.rows if federated is not None else ()
         return [
             {
                 "number": piece.number,
@@ -38,6 +43,9 @@ class Explanation:
                 "sql": self._sent[piece.number],
                 "columns": [{"name": c.name, "type": c.type.text} for c in piece.request.columns],
                 "labels": [c.label for c in piece.request.columns],
+                "estimated_rows": round(estimated[piece.number - 1])
+                if piece.number <= len(estimated)
+                else None,
                 **(
                     {
                         "road": measured[piece.number].road,
@@ -51,6 +59,61 @@ class Explanation:
             }
             for piece in self._planned.work.pieces
         ]
+
+    @property
+    def dynamic_filters(self) -> list[dict[str, Any]]:
+        """Keys that one fragment's rows teach another: from where, to where, how many pay.
+
+        ``share`` is the part of the target's rows expected to be left; ``keys`` how many there
+        were, if analyzed (None: the fragment was not asked).
+        """
+        if self._planned.federated is None:
+            return []
+        counted: dict[int, int] = {}
+        for fragment in self.profile.fragments if self.profile else ():
+            counted |= fragment.keys
+        return [
+            {
+                "number": f.number,
+                "from_fragment": f.teacher,
+                "key": f.key,
+                "to_fragment": f.target,
+                "column": f.column,
+                "most_keys": f.most,
+                "share": round(f.share, 6),
+                "keys": counted.get(f.number),
+            }
+            for f in self._planned.federated.filters
+        ]
+
+    @property
+    def decisions(self) -> tuple[str, ...]:
+        """What cost decided, with its figures."""
+        return self._planned.federated.decisions if self._planned.federated else ()
+
+    def dot(self) -> str:
+        """The plan for Graphviz.
+
+        Raises:
+            UsageError: the query takes the fallback road, which has no plan.
+        """
+        return dot(self._drawn())
+
+    def mermaid(self) -> str:
+        """The plan as a Mermaid flowchart.
+
+        Raises:
+            UsageError: the query takes the fallback road, which has no plan.
+        """
+        return mermaid(self._drawn())
+
+    def _drawn(self) -> nodes.Plan:
+        if self._planned.federated is None:
+            raise UsageError(
+                f"there is no plan to draw: the engine runs the query text itself "
+                f"({self._planned.reason})"
+            )
+        return self._planned.federated.plan
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -81,7 +144,9 @@ class Explanation:
             "plan": plan_text(planned.federated.plan) if planned.federated else None,
             "residual_sql": planned.residual or None,
             "fragments": self.fragments,
+            "dynamic_filters": self.dynamic_filters,
             "rules": self.rules,
+            "decisions": list(self.decisions),
             "not_pushed": list(self.notes),
             "planning_milliseconds": round(self._planning, 3),
             "profile": self.profile.to_dict() if self.profile else None,
@@ -99,10 +164,13 @@ class Explanation:
         for fragment in self.fragments:
             lines += ["", f"Fragment {fragment['number']} on {fragment['source']}"]
             lines += [f"  {line}" for line in str(fragment["sql"]).splitlines()]
-            if "road" in fragment:
-                lines.append(f"  {_measured(fragment)}")
+            lines.append(f"  {_rows(fragment)}")
+        if self.dynamic_filters:
+            lines += ["", "Dynamic filters", *map(_taught, self.dynamic_filters)]
         if planned.residual:
             lines += ["", "The engine runs", f"  {planned.residual}"]
+        if self.decisions:
+            lines += ["", "Decided by cost", *(f"  {text}" for text in self.decisions)]
         if self.notes:
             lines += ["", "Not pushed", *(f"  {note}" for note in self.notes)]
         if self.rules:
@@ -113,9 +181,24 @@ class Explanation:
         return "\n".join([*lines, "", tail])
 
 
-def _measured(fragment: Mapping[str, Any]) -> str:
+def _rows(fragment: Mapping[str, Any]) -> str:
+    """Estimated rows against what came."""
+    estimated = fragment["estimated_rows"]
+    expected = "" if estimated is None else f"estimated {estimated:,} rows"
+    if "road" not in fragment:
+        return expected
     rows = "?" if fragment["rows"] is None else f"{fragment['rows']:,}"
     size = "?" if fragment["bytes"] is None else f"{fragment['bytes']:,}"
     ms = fragment["milliseconds"]
     took = "with the engine" if ms is None else f"{ms:.1f} ms"
-    return f"{rows} rows, {size} bytes, {took} ({fragment['road']})"
+    measured = f"{rows} rows, {size} bytes, {took} ({fragment['road']})"
+    return f"{expected}; {measured}" if expected else measured
+
+
+def _taught(wanted: Mapping[str, Any]) -> str:
+    keys = "" if wanted["keys"] is None else f"; there were {wanted['keys']:,}"
+    return (
+        f"  keys {wanted['number']}: {wanted['key']} of fragment {wanted['from_fragment']} cuts down "
+        f"{wanted['column']} of fragment {wanted['to_fragment']} to {wanted['share']:.1%} of its "
+        f"rows, by estimate; more than {wanted['most_keys']:,} are sent as a range{keys}"
+    )

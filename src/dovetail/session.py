@@ -153,6 +153,7 @@ class Session:
         limit: int | None = None,
         timeout: float | None = None,
         rules: bool | Collection[str] = True,
+        pushdown: Mapping[str, str] | None = None,
         on_progress: Progress | None = None,
         on_start: Callable[[Callable[[], None]], None] | None = None,
     ) -> Result:
@@ -160,7 +161,8 @@ class Session:
 
         ``limit`` cuts the result after so many rows and is put on the plan, so fewer rows leave
         the sources. ``timeout`` in seconds overrides the configured one. ``rules`` False runs
-        without any pushdown; names of rules leave those out. ``on_progress`` is called with the
+        without any pushdown; names of rules leave those out. ``pushdown`` overrides, per source,
+        what the configuration says of it: ``cost``, ``always`` or ``never``. ``on_progress`` is called with the
         profile, from any thread, ten times a second at most and once at the end; what it raises
         ends the query and comes out of the result. ``on_start`` is given a function that cancels
         the run, from any thread, before there is a result to cancel.
@@ -170,7 +172,7 @@ class Session:
         """
         for attempt in (1, 2):
             started = time.perf_counter()
-            planned = self._plan(text, params, dialect, limit, rules)
+            planned = self._plan(text, params, dialect, limit, rules, pushdown)
             profile = Profile(planning_milliseconds=(time.perf_counter() - started) * 1e3)
             profile.road, profile.fallback_reason = planned.road, planned.reason
             try:
@@ -255,12 +257,13 @@ class Session:
         analyze: bool = False,
         dialect: str = "duckdb",
         rules: bool | Collection[str] = True,
+        pushdown: Mapping[str, str] | None = None,
     ) -> Explanation:
         """The plan of a query; with ``analyze`` the query runs and the profile is added."""
         from dovetail.explanation import Explanation
 
         started = time.perf_counter()
-        planned = self._plan(text, params, dialect, None, rules)
+        planned = self._plan(text, params, dialect, None, rules, pushdown)
         planning = (time.perf_counter() - started) * 1e3
         sent = {
             piece.number: self._connectors_of(planned)[piece.source].render(piece.request)
@@ -268,7 +271,7 @@ class Session:
         }
         profile = None
         if analyze:
-            with self.sql(text, params, dialect=dialect, rules=rules) as result:
+            with self.sql(text, params, dialect=dialect, rules=rules, pushdown=pushdown) as result:
                 for _ in result.batches():
                     pass
                 profile = result.profile
@@ -281,10 +284,17 @@ class Session:
         dialect: str,
         limit: int | None,
         rules: bool | Collection[str],
+        pushdown: Mapping[str, str] | None,
     ) -> Planned:
         left_out = frozenset() if isinstance(rules, bool) else frozenset(rules)
         return self._open_planner().plan(
-            text, params, dialect=dialect, limit=limit, rules=rules is not False, disabled=left_out
+            text,
+            params,
+            dialect=dialect,
+            limit=limit,
+            rules=rules is not False,
+            disabled=left_out,
+            pushdown=pushdown,
         )
 
     def _open_planner(self) -> Planner:
@@ -385,7 +395,7 @@ class Session:
                 )
                 for column in table.columns
             ]
-        planned = self._plan(name_or_sql, None, "duckdb", None, True)
+        planned = self._plan(name_or_sql, None, "duckdb", None, True, None)
         return [ColumnDescription(name, type_, True) for name, type_ in planned.columns]
 
     def refresh(self, source: str | None = None) -> None:

@@ -37,8 +37,8 @@ from dovetail.connectors.postgres_connect import (
 )
 from dovetail.connectors.postgres_errors import data_error, is_ours, source_error
 from dovetail.connectors.postgres_fragment import Fragment, render
-from dovetail.connectors.postgres_statistics import read_statistics
 from dovetail.connectors.postgres_snapshot import READER_ALIAS, PostgresSnapshot, lane_name
+from dovetail.connectors.postgres_statistics import read_statistics
 from dovetail.connectors.rendered import Rendered, comment
 from dovetail.errors import AuthenticationError, DovetailError
 

@@ -44,8 +44,8 @@ from dovetail.errors import (
 )
 from dovetail.execution import crew
 from dovetail.execution.errors import BrokenOffError, translate_run_error, was_interrupted
-from dovetail.execution.keys import KeyLookup, look_up
 from dovetail.execution.handover import Handover, Rows
+from dovetail.execution.keys import KeyLookup, look_up
 from dovetail.execution.moved import LIMIT_MARK, add_measures, guarded
 from dovetail.execution.profile import FragmentProfile, Profile
 from dovetail.execution.result import Result

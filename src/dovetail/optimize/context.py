@@ -15,7 +15,8 @@ class Context:
     """``capabilities`` by source name; ``disabled`` names rules to leave out.
 
     ``push`` False cuts bare, unfiltered table scans as fragments: the answer of the engine alone.
-    ``always_push`` pushes whatever a source can compute, at any cost. ``measured`` gives the bytes
+    ``pushdown`` says by source name what cost must not decide: ``always`` pushes whatever the source
+    can compute, ``never`` leaves it bare scans. ``measured`` gives the bytes
     per second that a source was seen to deliver, or None.
     """
 
@@ -23,6 +24,6 @@ class Context:
     capabilities: Mapping[str, Capabilities] = field(default_factory=dict)
     disabled: frozenset[str] = frozenset()
     push: bool = True
-    always_push: bool = False
+    pushdown: Mapping[str, str] = field(default_factory=dict)
     cardinality: Cardinality = field(default_factory=lambda: Cardinality(NoFacts()))
     measured: Callable[[str], float | None] = field(default=lambda source: None)

@@ -16,7 +16,6 @@ from dovetail.optimize.cardinality import Cardinality
 from dovetail.plan import nodes
 from dovetail.plan.expressions import node_expressions, subqueries
 
-
 # The embedded engine's seconds for one row in a join or a group, and for each aggregate of it.
 _ENGINE_VALUE = 0.02e-6
 

@@ -19,8 +19,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from sqlglot import exp
-
 from dovetail.connectors.capabilities.translate import Untranslatable, translate_filter
 from dovetail.optimize.cardinality import equal_columns
 from dovetail.optimize.context import Context
@@ -39,7 +37,6 @@ from dovetail.plan.expressions import (
     subqueries,
     transform_plan,
 )
-
 
 # By how much the estimate of a number of keys may be wrong: within that, the keys are counted when
 # they are there, and sent if they pay.
@@ -87,7 +84,8 @@ def dynamic_filters(
     for place, number in enumerate(order):
         target = fragments[number]
         table = context.capabilities.get(target.source)
-        if table is None or table.engine_reads:
+        forbidden = context.pushdown.get(target.source) == "never"
+        if table is None or table.engine_reads or forbidden:
             continue
         earlier = set(order[:place])
         made: list[DynamicFilter] = []

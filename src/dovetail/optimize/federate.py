@@ -65,7 +65,7 @@ class _Cutter:
         table = self.context.capabilities.get(source)
         if not self.context.push or table is None or table.engine_reads:
             return None
-        return table
+        return None if self.context.pushdown.get(source) == "never" else table
 
     def note(self, text: str) -> None:
         if text not in self.notes:
@@ -99,7 +99,7 @@ class _Cutter:
         """Whether the source is done sooner with ``plan`` than its inputs would be here."""
         if is_table(plan):
             return True
-        if self.context.always_push:
+        if self.context.pushdown.get(source) == "always":
             return True
         pushed = self.cost.fragment(source, plan)
         fetched = self.cost.plan(_Cutter(self.context, self.cost)._cut_below(plan, delivered))

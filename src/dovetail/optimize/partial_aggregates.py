@@ -71,13 +71,13 @@ def _semi_join(join: nodes.Join, context: Context, cost: Cost) -> nodes.Plan:
 def _shrinks(fragment: nodes.Fragment, smaller: nodes.Plan, context: Context, cost: Cost) -> bool:
     """Whether the source can compute ``smaller``, and is done sooner with it."""
     table = context.capabilities[fragment.source]
-    if table.engine_reads:
+    if table.engine_reads or context.pushdown.get(fragment.source) == "never":
         return False
     try:
         check(smaller, table, ())
     except Untranslatable:
         return False
-    if context.always_push:
+    if context.pushdown.get(fragment.source) == "always":
         return True
     now = cost.fragment(fragment.source, fragment.plan)
     return cost.fragment(fragment.source, smaller) < 0.9 * now

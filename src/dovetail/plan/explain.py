@@ -17,7 +17,7 @@ def explain(plan: nodes.Plan, indent: str = "") -> str:
 
 def _lines(plan: nodes.Plan, indent: str) -> Iterator[str]:
     found: list[nodes.Plan] = []
-    yield indent + _describe(plan, found)
+    yield indent + describe(plan, found)
     for number, subquery in enumerate(found, start=1):
         yield f"{indent}  subquery ${number}:"
         yield from _lines(subquery, indent + "    ")
@@ -26,7 +26,9 @@ def _lines(plan: nodes.Plan, indent: str) -> Iterator[str]:
         yield from _lines(child, indent + "  ")
 
 
-def _describe(plan: nodes.Plan, found: list[nodes.Plan]) -> str:
+def describe(plan: nodes.Plan, found: list[nodes.Plan]) -> str:
+    """One node in a line; the plans of its subqueries are added to ``found``."""
+
     def text(expression: exp.Expression) -> str:
         return _text(expression, found)
 

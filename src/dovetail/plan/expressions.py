@@ -15,7 +15,6 @@ from sqlglot import exp
 from dovetail.plan import nodes
 from dovetail.types import Type
 
-
 _T = TypeVar("_T")
 _REMEMBERED = 10_000
 

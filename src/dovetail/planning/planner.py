@@ -17,7 +17,7 @@ from dovetail.catalog.catalogs import Catalogs
 from dovetail.catalog.model import TableInfo, distinct_names
 from dovetail.connectors.base import Connector, quote
 from dovetail.engines.reference import DuckDBReference
-from dovetail.errors import DovetailError, QuerySyntaxError, RefusedError
+from dovetail.errors import DovetailError, QuerySyntaxError, RefusedError, UsageError
 from dovetail.language.sql.bind import Binder
 from dovetail.language.sql.judge import Judged, TableRef
 from dovetail.language.sql.judge_functions import MACROS
@@ -40,8 +40,11 @@ from dovetail.types import Type
 if TYPE_CHECKING:
     from dovetail.planning.rule_tables import RuleTables
 
-_Key = tuple[str, int | None, bool, frozenset[str], tuple[Any, ...] | None]
+_Key = tuple[
+    str, int | None, bool, frozenset[str], tuple[tuple[str, str], ...], tuple[Any, ...] | None
+]
 _KEPT_PLANS = 256
+_PUSHDOWN = ("cost", "always", "never")
 
 
 class Planner:
@@ -83,6 +86,7 @@ class Planner:
         limit: int | None = None,
         rules: bool = True,
         disabled: frozenset[str] = frozenset(),
+        pushdown: Mapping[str, str] | None = None,
     ) -> Planned:
         """Judge, resolve, describe, bind, optimize and federate.
 
@@ -110,7 +114,8 @@ class Planner:
         tables = {
             ref.key: read[ref.key] if ref.key in read else self._table(ref) for ref in judged.tables
         }
-        key = (judged.sql, limit, rules, disabled, frozen(values))
+        chosen = self._pushdown(pushdown)
+        key = (judged.sql, limit, rules, disabled, chosen, frozen(values))
         known = self._recall(key, tables)
         if known is not None:
             return known
@@ -127,7 +132,9 @@ class Planner:
             key = (text, *key[1:])  # its columns are named as it is written
             judged = self._expanded(judged)
         try:
-            planned = self._modelled(judged, tables, values, described, limit, rules, disabled)
+            planned = self._modelled(
+                judged, tables, values, described, limit, rules, disabled, dict(chosen)
+            )
         except NotModelled as reason:
             planned = fallback(
                 judged,
@@ -142,6 +149,24 @@ class Planner:
             )
         self._remember(key, tables, planned)
         return planned
+
+    def _pushdown(self, given: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
+        """What cost must not decide, per source: as configured, and as given for this query."""
+        chosen = {
+            name: str(getattr(connector.settings, "pushdown", "cost"))
+            for name, connector in self._connectors.items()
+        }
+        for name, wanted in (given or {}).items():
+            source = self._catalogs.source_name(name)
+            if source is None:
+                listed = ", ".join(self._connectors) or "there is none"
+                raise UsageError(f'no source "{name}" to set pushdown for; sources: {listed}')
+            if wanted not in _PUSHDOWN:
+                raise UsageError(
+                    f'pushdown of {source} may be {", ".join(_PUSHDOWN)}, not "{wanted}"'
+                )
+            chosen[source] = wanted
+        return tuple(sorted((name, how) for name, how in chosen.items() if how != "cost"))
 
     def _judged(self, text: str) -> Judged:
         try:
@@ -336,11 +361,12 @@ class Planner:
         limit: int | None,
         rules: bool,
         disabled: frozenset[str],
+        pushdown: Mapping[str, str],
     ) -> Planned:
         if described is None:
             raise NotModelled("its columns are known only when it runs")
         bound = self._bound(judged, tables, values, described)
-        return self.finish(judged.sql, bound, described, limit, rules, disabled)
+        return self.finish(judged.sql, bound, described, limit, rules, disabled, pushdown)
 
     def _bound(
         self,
@@ -377,6 +403,7 @@ class Planner:
         limit: int | None = None,
         rules: bool = True,
         disabled: frozenset[str] = frozenset(),
+        pushdown: Mapping[str, str] | None = None,
     ) -> Planned:
         """Optimize and federate a bound plan, whatever language ``text`` is written in.
 
@@ -391,6 +418,7 @@ class Planner:
             {name: connector.capabilities for name, connector in connectors.items()},
             disabled,
             push=rules,
+            pushdown=dict(self._pushdown(pushdown)),
             cardinality=Cardinality(SourceFacts(connectors)),
         )
         plan, trace = optimize(bound, context) if rules else (bound, [])

@@ -32,8 +32,8 @@ from dovetail.plan.expressions import (
     is_volatile,
     node_expressions,
     plan_free_columns,
-    substitute,
     subqueries,
+    substitute,
     transform_plan,
     unparenthesized,
 )

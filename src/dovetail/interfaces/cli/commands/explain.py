@@ -39,7 +39,11 @@ def explain(
     ] = False,
     format: Annotated[
         str,
-        Option("--format", metavar="text|json|mermaid", help="For people, as data, as a diagram."),
+        Option(
+            "--format",
+            metavar="text|json|dot|mermaid",
+            help="A text for people, JSON, or a drawing for Graphviz or Mermaid.",
+        ),
     ] = "text",
 ) -> Job:
     """Show the fragments that go to the sources and what is left to do here.
@@ -49,39 +53,24 @@ def explain(
     text = read_sql(sql, file)
     values = parse_parameters(param or [])
     check_parameters(text, values)
-    if format not in ("text", "json", "mermaid"):
-        raise UsageError(f'explain --format takes text, json or mermaid, not "{format}"')
+    if format not in ("text", "json", "dot", "mermaid"):
+        raise UsageError(f'explain --format takes text, json, dot or mermaid, not "{format}"')
 
     def work(run: Run) -> None:
         with run.session(where) as session:
             plan = session.explain(text, values, analyze=analyze, dialect=dialect)
             if format == "json":
                 write_text(json.dumps(plan.to_dict(), indent=2, default=str, ensure_ascii=False))
+            elif format == "dot":
+                write_text(plan.dot())
             elif format == "mermaid":
-                write_text(_diagram(str(plan.to_dict()["plan"] or "the text of the query itself")))
+                write_text(plan.mermaid())
             elif rules:
                 write_text(plan.trace() or "no plan: the engine runs the text of the query itself")
             else:
                 write_text(str(plan))
 
     return Job(messages, work)
-
-
-def _diagram(plan: str) -> str:
-    """The plan, one node a line and indented, as a flow chart of Mermaid: data flows up."""
-    lines = ["flowchart BT"]
-    above: list[tuple[int, int]] = []  # (indent, number) of the nodes that the next may feed
-    for number, line in enumerate(plan.splitlines()):
-        indent = len(line) - len(line.lstrip())
-        label = line.strip().replace('"', "#quot;").replace("<", "#lt;").replace(">", "#gt;")
-        shown = label if len(label) <= 120 else label[:119] + "…"
-        lines.append(f'  n{number}["{shown}"]')
-        while above and above[-1][0] >= indent:
-            above.pop()
-        if above:
-            lines.append(f"  n{number} --> n{above[-1][1]}")
-        above.append((indent, number))
-    return "\n".join(lines)
 
 
 COMMANDS = {"explain": explain}
