@@ -162,8 +162,8 @@ class Session:
         ``limit`` cuts the result after so many rows and is put on the plan, so fewer rows leave
         the sources. ``timeout`` in seconds overrides the configured one. ``rules`` False runs
         without any pushdown; names of rules leave those out. ``pushdown`` overrides, per source,
-        what the configuration says of it: ``cost``, ``always`` or ``never``. ``on_progress`` is called with the
-        profile, from any thread, ten times a second at most and once at the end; what it raises
+        what the configuration says of it: ``cost``, ``always`` or ``never``. ``on_progress`` is
+        called with the profile, from any thread, ten times a second at most and once at the end; what it raises
         ends the query and comes out of the result. ``on_start`` is given a function that cancels
         the run, from any thread, before there is a result to cancel.
 

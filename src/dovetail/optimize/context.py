@@ -15,9 +15,8 @@ class Context:
     """``capabilities`` by source name; ``disabled`` names rules to leave out.
 
     ``push`` False cuts bare, unfiltered table scans as fragments: the answer of the engine alone.
-    ``pushdown`` says by source name what cost must not decide: ``always`` pushes whatever the source
-    can compute, ``never`` leaves it bare scans. ``measured`` gives the bytes
-    per second that a source was seen to deliver, or None.
+    ``pushdown`` says by source name what cost must not decide: ``always`` pushes whatever the
+    source can compute, ``never`` leaves it bare scans. ``measured`` gives the bytes per second that a source was seen to deliver, or None.
     """
 
     reference: Reference

@@ -39,7 +39,7 @@ class Cost:
         return max(seconds, rows * self.cardinality.width(plan) / speed)
 
     def work(self, source: str, plan: nodes.Plan, share: float = 1.0) -> float:
-        """Seconds a source needs to compute ``plan``; above its tables for ``share`` of the rows."""
+        """Seconds a source needs for ``plan``, above its tables for ``share`` of the rows."""
         costs = self.capabilities[source].costs
         rows = self.cardinality.rows
 

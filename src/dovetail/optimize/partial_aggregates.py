@@ -11,7 +11,8 @@ each of its values once per group instead of once per row. Sums of DOUBLE stay w
 bits depend on the order of addition.
 
 On the NULL-supplying side of an outer join ``count(o.id)`` may be split too (NULLs count nothing),
-``count(*)`` may not. For the same reason the right side of a semi or anti join needs each of its keys only once.
+``count(*)`` may not. For the same reason the right side of a semi or anti join needs each of its
+keys only once.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def work_of(
     described: Sequence[tuple[str, Type]],
     context: Context,
 ) -> tuple[Work, str]:
-    """The work of a plan whose output columns are called ``names``; and the residual SQL to show."""
+    """The work of a plan whose output columns are called ``names``; the residual SQL to show."""
     tag = new_tag()
     pieces = tuple(_piece(f, federated, context, tag) for f in federated.fragments)
     residual = materialized(federated.plan)

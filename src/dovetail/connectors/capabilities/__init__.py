@@ -60,7 +60,8 @@ class Costs:
     one over, our own share included. ``round_trip`` is for a whole statement, ``key`` for one key
     of a dynamic filter, ``seek`` for a row found through it by an index, ``probe`` for a row of a
     whole table that is looked up among the keys. ``bytes_per_second`` is how fast rows are taken
-    to arrive until it has been seen. Measured over loopback on one machine; what counts is how they compare.
+    to arrive until it has been seen. Measured over loopback on one machine; what counts is how
+    they compare.
     """
 
     round_trip: float = 0.002
