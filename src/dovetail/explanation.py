@@ -199,6 +199,6 @@ def _taught(wanted: Mapping[str, Any]) -> str:
     keys = "" if wanted["keys"] is None else f"; there were {wanted['keys']:,}"
     return (
         f"  keys {wanted['number']}: {wanted['key']} of fragment {wanted['from_fragment']} cuts "
-        f"down {wanted['column']} of fragment {wanted['to_fragment']} to {wanted['share']:.1%} of its "
-        f"rows, by estimate; more than {wanted['most_keys']:,} are sent as a range{keys}"
+        f"down {wanted['column']} of fragment {wanted['to_fragment']} to {wanted['share']:.1%} "
+        f"of its rows, by estimate; more than {wanted['most_keys']:,} are sent as a range{keys}"
     )

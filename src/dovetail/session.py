@@ -163,9 +163,9 @@ class Session:
         the sources. ``timeout`` in seconds overrides the configured one. ``rules`` False runs
         without any pushdown; names of rules leave those out. ``pushdown`` overrides, per source,
         what the configuration says of it: ``cost``, ``always`` or ``never``. ``on_progress`` is
-        called with the profile, from any thread, ten times a second at most and once at the end; what it raises
-        ends the query and comes out of the result. ``on_start`` is given a function that cancels
-        the run, from any thread, before there is a result to cancel.
+        called with the profile, from any thread, ten times a second at most and once at the end;
+        what it raises ends the query and comes out of the result. ``on_start`` is given a function
+        that cancels the run, from any thread, before there is a result to cancel.
 
         Raises:
             DovetailError: see :mod:`dovetail.errors`.

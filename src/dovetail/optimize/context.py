@@ -16,7 +16,8 @@ class Context:
 
     ``push`` False cuts bare, unfiltered table scans as fragments: the answer of the engine alone.
     ``pushdown`` says by source name what cost must not decide: ``always`` pushes whatever the
-    source can compute, ``never`` leaves it bare scans. ``measured`` gives the bytes per second that a source was seen to deliver, or None.
+    source can compute, ``never`` leaves it bare scans. ``measured`` gives the bytes per second
+    that a source was seen to deliver, or None.
     """
 
     reference: Reference

@@ -19,7 +19,8 @@ from dovetail.plan.expressions import conjunction
 class SourceFacts:
     """:class:`~dovetail.optimize.cardinality.Facts` from the connectors.
 
-    They keep what they asked. A source that cannot be asked is no reason for a query to fail: planning goes on without.
+    They keep what they asked. A source that cannot be asked is no reason for a query to fail:
+    planning goes on without.
     """
 
     def __init__(self, connectors: Mapping[str, Connector]) -> None:
