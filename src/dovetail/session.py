@@ -34,7 +34,8 @@ from dovetail.catalog.model import TableInfo
 from dovetail.connectors.base import Connector, Health
 from dovetail.engines.duckdb import DuckDBEngine, EngineLimits
 from dovetail.engines.reference import DuckDBReference
-from dovetail.errors import StaleCatalogError, UsageError
+from dovetail.errors import InternalError, StaleCatalogError, UsageError
+from dovetail.execution.errors import RefusedPlanError
 from dovetail.execution.profile import Profile
 from dovetail.execution.result import Result
 from dovetail.execution.run import Run, RunLimits, run_query
@@ -170,19 +171,25 @@ class Session:
         Raises:
             DovetailError: see :mod:`dovetail.errors`.
         """
-        for attempt in (1, 2):
+        refused = ""
+        for attempt in (1, 2, 3):
             started = time.perf_counter()
             planned = self._plan(text, params, dialect, limit, rules, pushdown)
             profile = Profile(planning_milliseconds=(time.perf_counter() - started) * 1e3)
-            profile.road, profile.fallback_reason = planned.road, planned.reason
+            profile.road, profile.fallback_reason = planned.road, planned.reason or refused
             try:
                 return self._run(planned, profile, timeout, on_progress, on_start)
+            except RefusedPlanError as error:
+                if rules is False:
+                    raise
+                # The query's own form the engine has taken already.
+                rules, refused = False, f"the engine refuses the optimized plan: {error.message}"
             except StaleCatalogError as error:
                 # The source changed since its catalog was read: read it again, once.
-                if attempt == 2:
+                if attempt == 3:
                     raise
                 self._catalogs.refresh(error.source)
-        raise AssertionError
+        raise InternalError("the query was planned three times, and no plan could be run")
 
     def rules(
         self,

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 import dovetail
 from dovetail.session import Session
 from tests import three_ways
 from tests.conftest import server_or_fail
-from tests.federated import Federated
+from tests.databases import Declared
+from tests.federated import Federated, federate
 from tests.fuzz.worlds import COLUMNS, TABLES, World
 from tests.servers import Run
 
@@ -74,3 +77,31 @@ def session(placed: Federated) -> Iterator[Session]:
 @pytest.mark.parametrize("sql", CASES.values(), ids=CASES)
 def test_case(placed: Federated, session: Session, sql: str) -> None:
     three_ways.check(session, placed.local, sql, widths=False)
+
+
+def test_a_plan_that_the_engine_refuses_runs_without_rules(server_run: Run, tmp_path: Path) -> None:
+    """Seed 126897731, query 131: an inlined WITH in a correlated NOT IN with an outer join."""
+    sql = """
+        with w1 as not materialized (select id as f0, v as f1 from orf_a),
+        w3 as not materialized (
+            select a.v as f0, max(b.f1) as f1 from w1 b full join orf_a a on true
+            group by grouping sets ((a.v), ()))
+        select q8.id from orf_a q8 where q8.v not in
+        (select distinct 7 from w3 q9 left join w1 q10 on true
+         where least(q10.f1, q8.v) is distinct from q10.f1)
+    """
+    declared = {"orf_a": Declared({"id": "INTEGER", "v": "INTEGER"})}
+    rows = pa.table({"id": pa.array([1, 2, 3], pa.int32()), "v": pa.array([7, 8, 9], pa.int32())})
+    made = federate(
+        "orf",
+        declared,
+        {"orf_a": "postgres"},
+        lambda name: rows,
+        tmp_path,
+        lambda kind: server_or_fail(server_run, kind),
+    )
+    try:
+        with dovetail.connect(made.config) as session:
+            three_ways.check(session, made.local, sql)
+    finally:
+        made.close()

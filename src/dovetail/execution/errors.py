@@ -49,6 +49,23 @@ class BrokenOffError(SourceQueryError):
         )
 
 
+class RefusedPlanError(InternalError):
+    """The engine refuses the statement that the planner made, before it has read a row.
+
+    DuckDB has bound the query's own text by then, so it is the plan's form that it does not like
+    (a correlated subquery that it cannot flatten): without rules it runs.
+    """
+
+
+# What DuckDB raises of a statement's form, not of its data.
+_FORM = ("BinderException", "NotImplementedException", "ParserException", "CatalogException")
+
+
+def refuses_the_plan(error: BaseException) -> bool:
+    """Whether the engine refused the form of a statement."""
+    return type(error).__name__ in _FORM
+
+
 def was_interrupted(error: BaseException) -> bool:
     """Whether the engine says that it was interrupted, directly or through Arrow."""
     return type(error).__name__ == "InterruptException" or "INTERRUPT Error" in str(error)

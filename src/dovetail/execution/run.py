@@ -43,7 +43,13 @@ from dovetail.errors import (
     TimeoutExceededError,
 )
 from dovetail.execution import crew
-from dovetail.execution.errors import BrokenOffError, translate_run_error, was_interrupted
+from dovetail.execution.errors import (
+    BrokenOffError,
+    RefusedPlanError,
+    refuses_the_plan,
+    translate_run_error,
+    was_interrupted,
+)
 from dovetail.execution.handover import Handover, Rows
 from dovetail.execution.keys import KeyLookup, look_up
 from dovetail.execution.moved import LIMIT_MARK, add_measures, guarded
@@ -754,6 +760,10 @@ class Run:
             if piece.number in self._native:
                 relations.setdefault(piece.source, []).append(self._native[piece.number])
         translated = translate_run_error(error, native, streams, relations)
+        if self._work.prepare is None and refuses_the_plan(error) and not any(streams):
+            refused = RefusedPlanError(str(translated))
+            refused.__cause__ = error
+            return refused
         if isinstance(translated, InternalError) and translated is not error:
             translated.__cause__ = error
         return translated
