@@ -43,8 +43,10 @@ TWO_ROWS: dict[str, bytes] = {
     "people.tsv": b"id\tname\n1\tAda\n2\tBen\n",
     "people.json": b'[{"id": 1, "name": "Ada"}, {"id": 2, "name": "Ben"}]',
     "people.jsonl": b'{"id": 1, "name": "Ada"}\n{"id": 2, "name": "Ben"}\n',
-    "people.ndjson.gz": gzip.compress(b'{"id": 1, "name": "Ada"}\n{"id": 2, "name": "Ben"}\n'),
-    "people.csv.gz": gzip.compress(b"id,name\n1,Ada\n2,Ben\n"),
+    "people.ndjson.gz": gzip.compress(
+        b'{"id": 1, "name": "Ada"}\n{"id": 2, "name": "Ben"}\n', mtime=0
+    ),
+    "people.csv.gz": gzip.compress(b"id,name\n1,Ada\n2,Ben\n", mtime=0),
     "people.parquet": parquet(),
     "people.xlsx": workbook(),
     "people": b"id;name\n1;Ada\n2;Ben\n",
@@ -80,7 +82,7 @@ def test_the_first_sheet_that_holds_something(
     ("name", "content", "code", "lines"),
     [
         ("a.csv", b"", "file-empty", None),
-        ("a.csv.gz", gzip.compress(b""), "file-empty", None),
+        ("a.csv.gz", gzip.compress(b"", mtime=0), "file-empty", None),
         ("a.csv", b"a,b\n1,2\n3\n4,5,6\n", "file-unreadable", [3, 4]),
         ("a.csv", "id,name\n1,José\n2,x\n".encode("latin-1"), "file-unreadable", [2]),
         ("a.csv", b"\x00\x01\x02\x03", "unsupported-media-type", None),
@@ -88,8 +90,8 @@ def test_the_first_sheet_that_holds_something(
         ("a.db", b"SQLite format 3\x00" + bytes(60), "unsupported-media-type", None),
         ("a.parquet", b"PAR1 cut off", "file-unreadable", None),
         ("a.json", b'[{"a": 1}, {"a":', "file-unreadable", None),
-        ("a.csv.gz", gzip.compress(b"a,b\n1,2\n")[:-9], "file-unreadable", None),
-        ("a.csv.gz", gzip.compress(b"a\n" * 20_000_000), "too-large", None),
+        ("a.csv.gz", gzip.compress(b"a,b\n1,2\n", mtime=0)[:-9], "file-unreadable", None),
+        ("a.csv.gz", gzip.compress(b"a\n" * 20_000_000, mtime=0), "too-large", None),
     ],
 )
 def test_files_that_are_refused(
