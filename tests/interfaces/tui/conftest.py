@@ -160,7 +160,8 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, session: Session, desk
         **options: Any,
     ) -> None:
         history = options.setdefault("history", History(tmp_path / "history.sqlite"))
-        options.setdefault("drafts", Drafts("test", tmp_path / "drafts"))
+        if "drafts" not in options:
+            options["drafts"] = Drafts("test", tmp_path / "drafts")
         options.setdefault("files", ["trades"] if over is None else [])
 
         async def go() -> None:

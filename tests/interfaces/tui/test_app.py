@@ -113,11 +113,11 @@ def test_completion(play: Play) -> None:
 def test_parameters_are_asked_for_and_bound(play: Play) -> None:
     async def scenario(tui: Tui) -> None:
         tui.app.buffer.editor.text = "select id from trades where trader = $who"
-        await tui.keys("i<f5>")
+        await tui.keys("<alt+2><f5>")
         assert "$who" in tui.screen()
         await tui.keys("Ana<enter>")
         assert tui.ids == [1, 2, 3]
-        await tui.keys("i<f5><backspace><backspace><backspace>Ana' or '1'='1<enter>")
+        await tui.keys("<alt+2><f5><backspace><backspace><backspace>Ana' or '1'='1<enter>")
         assert tui.grid.row_count == 0
         assert "no rows" in tui.screen()
 
@@ -217,13 +217,13 @@ def test_the_cap_stops_fetching_and_says_so(play: Play) -> None:
     async def scenario(tui: Tui) -> None:
         tui.app.cap_rows = 1000
         tui.app.buffer.editor.text = "select i as id from range(100000) t(i)"
-        await tui.keys("i<f5>")
+        await tui.keys("<alt+2><f5>")
         assert "1,000 of more" in tui.status
         assert tui.grid.row_count == 1000
         await tui.keys("<alt+3>:fetch all<enter>")
         assert tui.grid.row_count == 100_000
         assert "100,000 rows" in tui.status
-        await tui.keys("<alt+3>:limit 7<enter>i<f5>")
+        await tui.keys("<alt+3>:limit 7<enter><alt+2><f5>")
         assert tui.grid.row_count == 7
         await tui.keys("<alt+3>:nonsense<enter>")
         assert 'no command "nonsense"' in tui.told[-1]
@@ -267,7 +267,9 @@ def test_history_is_searched_and_inserted(play: Play, tmp_path: Path) -> None:
         assert tui.names == ["first"]
         assert tui.text == "select 1 as first"
         await tui.keys("<f8>")
-        assert tui.screen().count("select 1 as first") == 2  # in the editor and once in the list
+        assert (
+            tui.screen().count("select 1 as first") == 3
+        )  # in the editor, and both runs in the list
 
     play(scenario, files=[], history=history)
 

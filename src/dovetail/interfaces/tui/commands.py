@@ -80,7 +80,9 @@ class Commands:
         app = self.app
         if name == "catalog":
             app.base.remove_class("hide-catalog")
-            app.catalog.names_tree.focus()
+            tree = app.catalog.names_tree
+            tree.cursor_line = max(tree.cursor_line, 0)
+            tree.focus()
         elif name == "editor" or app.buffer.pane is None:
             app.buffer.editor.focus()
         else:
