@@ -53,7 +53,7 @@ def started_in(folder: Path) -> list[int]:
 def test_every_command_runs(tmp_path: Path) -> None:
     found = steps()
     assert len(found) > 25
-    script = "set -m\n" + "\n".join(f"printf '\\036'\n{command}" for command, _ in found).replace(
+    script = "\n".join(f"printf '\\036'\n{command}" for command, _ in found).replace(
         _PORT, str(free_port())
     )
     process = subprocess.Popen(
