@@ -16,6 +16,7 @@ _ALWAYS = ("host-unknown", "validation", "busy", "internal")
 _BEHIND_TOKEN = ("unauthenticated", "forbidden", "too-many-requests")
 _WITH_BODY = ("json-malformed", "too-large", "unsupported-media-type", "origin-unknown")
 _CODES = "x-problem-codes"
+_PUBLIC = "x-public"
 _READS = frozenset(("get", "head"))
 
 QUERY_PROBLEMS = (
@@ -76,7 +77,7 @@ def answers(
         "status_code": status,
         "response_model": None,
         "responses": {status: success},
-        "openapi_extra": {**(extra or {}), _CODES: codes},
+        "openapi_extra": {**(extra or {}), _CODES: codes, _PUBLIC: public},
     }
 
 
@@ -98,7 +99,7 @@ def _complete(method: str, operation: dict[str, Any]) -> None:
             "schema": {"$ref": "#/components/schemas/ProblemBody"}
         }
         response[_CODES] = listed
-    if "unauthenticated" in codes:
+    if not operation.pop(_PUBLIC):
         operation["security"] = [{"token": []}]
 
 

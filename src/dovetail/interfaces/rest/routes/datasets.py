@@ -237,7 +237,7 @@ async def restore(call: Caller, dataset_id: str) -> Response:
 @router.post(
     "/{dataset_id}/purge",
     summary="Remove a deleted dataset for good",
-    **answers(status=204, problems=("not-found",), description="Removed"),
+    **answers(status=204, problems=("not-found", "in-use"), description="Removed"),
 )
 async def purge(call: Caller, dataset_id: str) -> Response:
     """With its files; for admins."""
