@@ -136,7 +136,6 @@ def test_completion_history_and_ctrl_c_at_the_prompt(terminal: Terminal) -> None
     assert "GBPUSD" in terminal.ready()
     terminal.child.send("\x12qty from")  # Ctrl-R
     terminal.child.expect("I-search")
-    terminal.child.expect("des;")
     terminal.child.send("\r")
     terminal.child.send("\r")
     assert "qty" in terminal.ready()

@@ -387,7 +387,7 @@ def test_widths_row_numbers_and_a_locked_view(play: Play) -> None:
         await tui.keys("_")
         assert tui.grid.width_of(0) == width
         await tui.keys("#")
-        assert " 8      8 NULL" in tui.screen()
+        assert "8      8 NULL" in tui.screen()
         await tui.keys("<space>")
         assert "locked" in tui.status
 
