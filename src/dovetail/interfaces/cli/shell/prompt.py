@@ -121,8 +121,7 @@ def _keys(is_complete: Callable[[str], bool]) -> KeyBindings:
     @keys.add("enter", filter=~completion_is_selected & ~is_searching)
     def _(event: KeyPressEvent) -> None:
         buffer = event.current_buffer
-        behind = buffer.document.text_after_cursor.strip()
-        if is_complete(buffer.text) and not behind:
+        if is_complete(buffer.text):  # wherever the cursor is, as in psql
             buffer.validate_and_handle()
         else:
             buffer.newline(copy_margin=not buffer.document.text.startswith((".", "\\")))
