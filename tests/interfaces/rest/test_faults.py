@@ -10,7 +10,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.databases import Database
@@ -135,6 +137,7 @@ def test_during_a_migration(tmp_path: Path, store: str, request: pytest.FixtureR
 UPGRADE = """
 import sys
 from pathlib import Path
+from typing import Any
 from dovetail.workspace import Workspace, WorkspaceSettings
 
 print("go", flush=True)
@@ -188,6 +191,7 @@ def test_stopping_waits_for_what_runs(tmp_path: Path) -> None:
     os.kill(service.process.pid, signal.SIGTERM)
     assert service.process.wait(timeout=60) == 0
     asking.join()
+    assert service.stop() == 0
     assert answers == [200]
 
 
@@ -205,14 +209,20 @@ def test_several_workers(
             "SELECT i FROM range(5000) t(i)", dataset_id=dataset, mode="async", apply_limit=False
         ).json()["query_id"]
         assert client.wait(run)["status"] == "SUCCESS"
-        seen = set()
-        for offset in range(40):
-            # A new connection each time, so that both workers get some.
-            with Client(service.url, service.token) as other:
-                page = other.get(f"/queries/{run}/rows", params={"offset": offset, "limit": 1})
-                assert page.json()["rows"] == [{"i": offset}]
-                seen.add(worker_of(service, page.headers["x-request-id"]))
-        assert len(seen) == 2
+        seen: set[int] = set()
+
+        def page(offset: int) -> int:
+            with Client(service.url, service.token) as other:  # a connection of its own
+                rows = other.get(f"/queries/{run}/rows", params={"offset": offset, "limit": 1})
+            assert rows.json()["rows"] == [{"i": offset}]
+            return worker_of(service, rows.headers["x-request-id"])
+
+        def both() -> bool:
+            with ThreadPoolExecutor(8) as pool:
+                seen.update(pool.map(page, range(8)))
+            return len(seen) == 2
+
+        wait_until(both, "one worker answers everything", 60)
         endless = client.sql(ENDLESS, dataset_id=dataset, mode="async").json()["query_id"]
         with Client(service.url, service.token) as other:
             assert other.post(f"/queries/{endless}/cancel").status_code == 202
@@ -220,5 +230,9 @@ def test_several_workers(
 
 
 def worker_of(service: Running, request_id: str) -> int:
-    lines = [line for line in service.log_lines() if line.get("request_id") == request_id]
-    return int(lines[-1]["process"])
+    def lines() -> list[dict[str, Any]]:
+        return [line for line in service.log_lines() if line.get("request_id") == request_id]
+
+    # The line is written when the answer has gone out.
+    wait_until(lambda: bool(lines()), "no line in the log")
+    return int(lines()[-1]["process"])
