@@ -109,6 +109,8 @@ class MySQLConnector(Connector):
             return kept[1]
         with self._pool.borrowed() as session:
             found = read_statistics(session, table)
+        if len(self._statistics) > 1000:  # of tables of catalogs that were read anew since
+            self._statistics.clear()
         self._statistics[id(table)] = (table, found)
         return found
 

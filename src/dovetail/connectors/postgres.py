@@ -142,6 +142,8 @@ class PostgresConnector(Connector):
             return kept[1]
         with self._side.cursor() as cursor:
             found = read_statistics(cursor, table)
+        if len(self._statistics) > 1000:  # of tables of catalogs that were read anew since
+            self._statistics.clear()
         self._statistics[id(table)] = (table, found)
         return found
 

@@ -16,7 +16,7 @@ from dovetail.plan import nodes
 from dovetail.types import Type
 
 _T = TypeVar("_T")
-_REMEMBERED = 10_000
+_REMEMBERED = 4_000
 
 
 class PlanSubquery(exp.Expression):

@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from dovetail.catalog.model import ColumnStatistics, TableInfo
 from dovetail.connectors.base import Connector, Estimate
 from dovetail.connectors.capabilities.translate import Untranslatable
-from dovetail.errors import DovetailError
+from dovetail.execution import crew
 from dovetail.optimize.fragments import request_of
 from dovetail.optimize.pushable import only_source
 from dovetail.optimize.regions import split_filter
 from dovetail.plan import nodes
 from dovetail.plan.expressions import conjunction
 
+_T = TypeVar("_T")
+_PATIENCE = 1.0  # seconds for one answer; over a slow link a round trip takes a tenth of that
+
 
 class SourceFacts:
     """:class:`~dovetail.optimize.cardinality.Facts` from the connectors.
 
-    They keep what they asked. A source that cannot be asked is no reason for a query to fail:
-    planning goes on without.
+    They keep what they asked. A source that cannot be asked, or does not answer soon, is no reason
+    for a query to fail or to wait: planning goes on without, and asks it nothing more.
     """
 
     def __init__(self, connectors: Mapping[str, Connector]) -> None:
         self._connectors = connectors
+        self._silent: set[str] = set()
 
     def statistics(self, table: TableInfo) -> Mapping[str, ColumnStatistics]:
         """Of the table's columns, by visible name."""
         connector = self._connectors.get(table.source)
-        if connector is not None:
-            with contextlib.suppress(DovetailError):
-                return connector.statistics(table)
-        return {}
+        if connector is None or connector.capabilities.engine_reads:
+            return {}
+        return self._asked(table.source, lambda: connector.statistics(table)) or {}
 
     def estimate(self, source: str, plan: nodes.Plan) -> Estimate | None:
         """The source's own estimate for as much of a filtered table as it would filter itself."""
@@ -48,6 +52,25 @@ class SourceFacts:
             if predicate is None or len(above) > len(loose):
                 return None
             plan = nodes.Filter(plan.input, predicate, loose=True)
-        with contextlib.suppress(DovetailError, Untranslatable):
-            return connector.estimate(request_of(nodes.Fragment(source, plan), table, ""))
-        return None
+        try:
+            request = request_of(nodes.Fragment(source, plan), table, "")
+        except Untranslatable:
+            return None
+        return self._asked(source, lambda: connector.estimate(request))
+
+    def _asked(self, source: str, ask: Callable[[], _T]) -> _T | None:
+        """The source's answer, or None when it has none or takes too long."""
+        if source in self._silent:
+            return None
+        found: list[_T] = []
+
+        def call() -> None:
+            with contextlib.suppress(Exception):
+                found.append(ask())
+
+        # In another thread: a server that is frozen would hold this one for as long as it likes.
+        answered = crew.start(call, "dovetail-estimate").join(_PATIENCE)
+        if not answered or not found:
+            self._silent.add(source)
+            return None
+        return found[0]
