@@ -181,6 +181,8 @@ def _serve_by_workers(settings: ServiceSettings, listener: socket.socket) -> int
         settings,
         factory=True,
         workers=settings.workers,
+        # Whoever does not answer is killed; on a busy machine a start takes its time.
+        timeout_worker_healthcheck=60,
     )
     listener.listen(1024)
     announce(settings, listener, token)
