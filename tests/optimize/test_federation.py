@@ -205,7 +205,7 @@ def test_too_many_keys_leave_their_range(split: Federated, session: Session) -> 
 def test_sums_are_added_up_where_the_rows_are(split: Federated, session: Session) -> None:
     sql = """
         select c.grade, sum(s.amount) as total, count(*) as n, count(s.amount) as paid,
-               min(s.day) as first, max(s.amount) as most
+               min(s.id) as first, max(s.amount) as most
         from fn_sale s join fn_customer c on s.customer = c.id group by c.grade
     """
     check(session, split.local, sql)
