@@ -27,15 +27,26 @@ _Translate = Callable[[exp.Expression, Mapping[str, nodes.Column]], exp.Expressi
 def only_source(plan: nodes.Plan) -> str | None:
     """The one source of all scans, nested subqueries included; None when there is not just one."""
     sources: set[str] = set()
+    defined: set[str] = set()
+    read: set[str] = set()
+    cut = False
 
     def visit(node: nodes.Plan) -> nodes.Plan:
-        if isinstance(node, nodes.Scan):
-            sources.add(node.source)
-        elif isinstance(node, nodes.Fragment | nodes.WithScan):
-            sources.update(("", " "))
+        nonlocal cut
+        match node:
+            case nodes.Scan():
+                sources.add(node.source)
+            case nodes.With():
+                defined.add(node.name)
+            case nodes.WithScan():
+                read.add(node.name)
+            case nodes.Fragment():
+                cut = True
         return node
 
     transform_plan(plan, visit)
+    if cut or read - defined:  # a WITH from outside is not the source's to read
+        return None
     return sources.pop() if len(sources) == 1 else None
 
 
