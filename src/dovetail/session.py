@@ -34,7 +34,7 @@ from dovetail.catalog.model import TableInfo
 from dovetail.connectors.base import Connector, Health
 from dovetail.engines.duckdb import DuckDBEngine, EngineLimits
 from dovetail.engines.reference import DuckDBReference
-from dovetail.errors import InternalError, StaleCatalogError, UsageError
+from dovetail.errors import StaleCatalogError, UsageError
 from dovetail.execution.errors import RefusedPlanError
 from dovetail.execution.profile import Profile
 from dovetail.execution.result import Result
@@ -171,8 +171,8 @@ class Session:
         Raises:
             DovetailError: see :mod:`dovetail.errors`.
         """
-        refused = ""
-        for attempt in (1, 2, 3):
+        refused, refreshed = "", False
+        while True:
             started = time.perf_counter()
             planned = self._plan(text, params, dialect, limit, rules, pushdown)
             profile = Profile(planning_milliseconds=(time.perf_counter() - started) * 1e3)
@@ -186,10 +186,10 @@ class Session:
                 rules, refused = False, f"the engine refuses the optimized plan: {error.message}"
             except StaleCatalogError as error:
                 # The source changed since its catalog was read: read it again, once.
-                if attempt == 3:
+                if refreshed:
                     raise
+                refreshed = True
                 self._catalogs.refresh(error.source)
-        raise InternalError("the query was planned three times, and no plan could be run")
 
     def rules(
         self,

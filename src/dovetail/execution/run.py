@@ -37,8 +37,10 @@ from dovetail.engines.duckdb import DuckDBEngine, Instance
 from dovetail.errors import (
     BytesExceededError,
     CancelledError,
+    DataError,
     InternalError,
     RowsExceededError,
+    SourceError,
     SourceUnavailableError,
     TimeoutExceededError,
 )
@@ -760,7 +762,8 @@ class Run:
             if piece.number in self._native:
                 relations.setdefault(piece.source, []).append(self._native[piece.number])
         translated = translate_run_error(error, native, streams, relations)
-        if self._work.prepare is None and refuses_the_plan(error) and not any(streams):
+        of_a_source = isinstance(translated, SourceError | DataError) or any(streams)
+        if self._work.prepare is None and refuses_the_plan(error) and not of_a_source:
             refused = RefusedPlanError(str(translated))
             refused.__cause__ = error
             return refused
