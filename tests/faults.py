@@ -93,8 +93,15 @@ class Place:
         ]
 
     def wait_running(self, marker: str) -> int:
-        wait_until(lambda: bool(self.running(marker)), f"no statement over {marker} began")
-        return self.running(marker)[0]
+        """The first statement seen over ``marker``; it may have ended when this returns."""
+        seen: list[int] = []
+
+        def any_seen() -> bool:
+            seen.extend(self.running(marker))
+            return bool(seen)
+
+        wait_until(any_seen, f"no statement over {marker} began")
+        return seen[0]
 
     def end(self, number: int, *, whole: bool) -> None:
         """End a statement, or the whole connection, as an administrator.

@@ -14,21 +14,39 @@ from tests.workspace.sales import CUSTOMERS, ask, rows, upload
 
 
 class Gate:
-    """Work that says when it begins and ends when it may."""
+    """Work that says when it begins and ends when it may: any of it, or one by its name."""
 
     def __init__(self) -> None:
         self.order: list[str] = []
         self.changed = threading.Condition()
-        self.open = threading.Semaphore(0)
+        self.places = 0
+        self.named: set[str] = set()
 
     def work(self, name: str) -> Callable[[], None]:
         def run() -> None:
             with self.changed:
                 self.order.append(name)
                 self.changed.notify_all()
-            self.open.acquire()
+                assert self.changed.wait_for(lambda: self._may_end(name), timeout=30)
 
         return run
+
+    def _may_end(self, name: str) -> bool:
+        if name in self.named:
+            return True
+        if self.places:
+            self.places -= 1
+            return True
+        return False
+
+    def release(self, name: str | None = None) -> None:
+        """Let the named work end, or whichever is first."""
+        with self.changed:
+            if name is None:
+                self.places += 1
+            else:
+                self.named.add(name)
+            self.changed.notify_all()
 
     def wait_for(self, count: int) -> None:
         with self.changed:
@@ -37,22 +55,28 @@ class Gate:
 
 def test_the_next_place_goes_to_who_has_the_fewest() -> None:
     gate, admission = Gate(), Admission(running=2, per_user=2, queue=100)
-    for number in range(6):
+    for number in range(4):
         admission.submit("greedy", gate.work(f"greedy {number}"))
     gate.wait_for(2)
     admission.submit("modest", gate.work("modest 0"))
     admission.submit("modest", gate.work("modest 1"))
-    assert (admission.running, admission.queued) == (2, 6)
-    gate.open.release()
-    gate.wait_for(3)
-    assert gate.order[2] == "modest 0"
-    for _ in range(7):
-        gate.open.release()
-    gate.wait_for(8)
+    assert (admission.running, admission.queued) == (2, 4)
+    # Who ends -> who gets the place: the one with none running, then the one who waits longest.
+    turns = [
+        ("greedy 0", "modest 0"),
+        ("greedy 1", "greedy 2"),
+        ("modest 0", "modest 1"),
+        ("modest 1", "greedy 3"),
+    ]
+    for count, (ended, begun) in enumerate(turns, start=3):
+        gate.release(ended)
+        gate.wait_for(count)
+        assert gate.order[-1] == begun
+    gate.release()
+    gate.release()
     admission.close(30)
     admission.join()
-    assert sorted(gate.order[3:5])[0].startswith(("greedy", "modest"))
-    assert gate.order.index("modest 1") < gate.order.index("greedy 4")
+    assert len(gate.order) == 6
 
 
 def test_no_user_has_more_than_his_share() -> None:
@@ -64,7 +88,7 @@ def test_no_user_has_more_than_his_share() -> None:
     assert sorted(gate.order) == ["one 0", "one 1", "two 0"]
     assert (admission.running, admission.queued) == (3, 2)
     for _ in range(5):
-        gate.open.release()
+        gate.release()
     gate.wait_for(5)
     admission.close(30)
     admission.join()
@@ -82,9 +106,9 @@ def test_the_queue_has_an_end_and_can_be_left() -> None:
     assert caught.value.extra["retry_after"] > 0
     assert admission.withdraw(waiting)
     assert not admission.withdraw(waiting)
-    gate.open.release()
+    gate.release()
     gate.wait_for(2)
-    gate.open.release()
+    gate.release()
     admission.close(30)
     admission.join()
     assert gate.order == ["a", "c"]

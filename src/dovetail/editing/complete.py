@@ -211,9 +211,9 @@ def functions() -> tuple[str, ...]:
     """The names of the functions that a query may call, in alphabetical order."""
     global _functions
     if _functions is None:
-        from dovetail.language.sql.judge_functions import ALLOWED
+        from dovetail.language.sql.judge_functions import CALLABLE
 
-        _functions = tuple(sorted(n for n in ALLOWED if n.isidentifier() and n[0] != "_"))
+        _functions = tuple(sorted(n for n in CALLABLE if n.isidentifier() and n[0] != "_"))
     return _functions
 
 

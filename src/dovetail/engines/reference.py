@@ -518,7 +518,7 @@ class DuckDBReference:
         prefix: int,
     ) -> DovetailError:
         if judged is None or tables is None:
-            mapped = from_duckdb(error, sql, names=Names(functions=sorted(judge_functions.ALLOWED)))
+            mapped = from_duckdb(error, sql, names=Names(functions=sorted(judge_functions.CALLABLE)))
             mapped.location = None
             return mapped if isinstance(mapped, BindError) else BindError(mapped.message)
         folded = {shadow_key(key): columns for key, columns in tables.items()}
@@ -551,7 +551,7 @@ def _names(tables: Mapping[TableKey, Columns], known_tables: Sequence[str]) -> N
     return Names(
         columns=list(dict.fromkeys(name for columns in tables.values() for name, _ in columns)),
         tables=known_tables or [_text(key) for key in tables],
-        functions=sorted(judge_functions.ALLOWED),
+        functions=sorted(judge_functions.CALLABLE),
     )
 
 

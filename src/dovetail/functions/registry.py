@@ -97,7 +97,7 @@ def functions() -> dict[str, FunctionInfo]:
 
 def names() -> tuple[str, ...]:
     """The names of all functions, without opening a database."""
-    allowed = (n for n in lists.ALLOWED | lists.MACROS if _OPERATOR.fullmatch(n))
+    allowed = (n for n in lists.CALLABLE if _OPERATOR.fullmatch(n))
     return tuple(sorted(allowed))
 
 

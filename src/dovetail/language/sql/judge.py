@@ -412,7 +412,7 @@ class _Walk:
             raise RefusedError(
                 f'"{name}" reads files, so it may only stand in FROM', location=self.location(node)
             )
-        if name not in lists.ALLOWED and name not in lists.MACROS:
+        if name not in lists.CALLABLE:
             raise self.unknown(name, node)
         self.functions.add(name)
 
@@ -427,7 +427,7 @@ class _Walk:
         )
 
     def unknown(self, name: str, node: dict[str, Any]) -> UnknownNameError:
-        near = near_names(name, (n for n in lists.ALLOWED | lists.MACROS if n.isidentifier()))
+        near = near_names(name, (n for n in lists.CALLABLE if n.isidentifier()))
         return UnknownNameError(
             f'no function "{name}"{did_you_mean(near)}',
             location=self.location(node),

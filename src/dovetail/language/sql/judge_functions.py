@@ -321,3 +321,6 @@ ALLOWED: Final = names(
     """
 )
 """Everything else that DuckDB 1.5.5 brings: pure functions, aggregates, windows and operators."""
+
+CALLABLE: Final = ALLOWED | MACROS
+"""Everything a query may call by name in an expression."""
