@@ -518,7 +518,9 @@ class DuckDBReference:
         prefix: int,
     ) -> DovetailError:
         if judged is None or tables is None:
-            mapped = from_duckdb(error, sql, names=Names(functions=sorted(judge_functions.CALLABLE)))
+            mapped = from_duckdb(
+                error, sql, names=Names(functions=sorted(judge_functions.CALLABLE))
+            )
             mapped.location = None
             return mapped if isinstance(mapped, BindError) else BindError(mapped.message)
         folded = {shadow_key(key): columns for key, columns in tables.items()}

@@ -17,6 +17,7 @@ from dovetail.catalog.model import ColumnStatistics, TableInfo
 from dovetail.connectors.base import Estimate
 from dovetail.plan import nodes
 from dovetail.plan.expressions import conjuncts, free_columns, unparenthesized
+from dovetail.plan.shapes import across, passed
 
 _UNKNOWN_ROWS = 100_000.0  # of a table that nobody has counted
 _UNKNOWN_SHARE = 0.1  # of a table's rows, different values in a column nobody has looked at
@@ -85,10 +86,9 @@ class Cardinality:
         result = self.rows(left) * self.rows(right)
         pairs: list[tuple[str, str]] = []
         for part in conjuncts(condition):
-            pair = equal_columns(part)
-            a, b = pair if pair is not None and pair[0] in left.names else (pair or ("", ""))[::-1]
-            if a in left.names and b in right.names:
-                pairs.append((a, b))
+            pair = across(part, left, right)
+            if pair is not None:
+                pairs.append(pair)
             else:
                 result *= _OTHER
         return max(1.0, result / self._values_met(left, right, pairs))
@@ -215,13 +215,10 @@ class Cardinality:
     def _semi_share(self, plan: nodes.Join) -> float:
         share = 1.0
         for part in conjuncts(plan.condition):
-            pair = equal_columns(part)
-            if pair is None:
-                continue
-            a, b = pair if pair[0] in plan.left.names else pair[::-1]
-            if a in plan.left.names and b in plan.right.names:
-                keys = self.distinct(plan.right, b)
-                share = min(share, keys / max(keys, self.distinct(plan.left, a)))
+            pair = across(part, plan.left, plan.right)
+            if pair is not None:
+                keys = self.distinct(plan.right, pair[1])
+                share = min(share, keys / max(keys, self.distinct(plan.left, pair[0])))
         return share
 
     def _groups(self, plan: nodes.Plan, keys: list[exp.Expression]) -> float:
@@ -241,20 +238,12 @@ class Cardinality:
         match plan:
             case nodes.Scan():
                 return self._of_table(plan, name)
-            case nodes.Project():
-                for item in plan.items:
+            case nodes.Project() | nodes.Aggregate():
+                items = plan.items if isinstance(plan, nodes.Project) else plan.keys
+                for item in items:
                     if item.column.name == name:
-                        names = [n for n in free_columns(item.expression) if n in plan.input.names]
-                        if not names:
-                            return 1.0
-                        return max(self.distinct(plan.input, n) for n in names)
-            case nodes.Aggregate():
-                for item in plan.keys:
-                    if item.column.name == name:
-                        names = [n for n in free_columns(item.expression) if n in plan.input.names]
-                        if not names:
-                            return 1.0
-                        return max(self.distinct(plan.input, n) for n in names)
+                        names = free_columns(item.expression) & plan.input.names
+                        return max((self.distinct(plan.input, n) for n in names), default=1.0)
             case nodes.SetOperation():
                 place = [c.name for c in plan.outputs].index(name)
                 left = self.distinct(plan.left, plan.left.columns[place].name)
@@ -306,18 +295,6 @@ class Cardinality:
         return _TEXT_WIDTH
 
 
-def equal_columns(part: exp.Expression) -> tuple[str, str] | None:
-    """The two columns of ``a = b``, or None."""
-    bare = unparenthesized(part)
-    if (
-        isinstance(bare, exp.EQ)
-        and isinstance(bare.this, exp.Column)
-        and isinstance(bare.expression, exp.Column)
-    ):
-        return bare.this.name, bare.expression.name
-    return None
-
-
 def _keys(table: TableInfo) -> tuple[tuple[str, ...], ...]:
     return (table.primary_key, *table.unique_keys)
 
@@ -348,11 +325,8 @@ def _origin(plan: nodes.Plan, name: str) -> tuple[nodes.Scan, str] | None:
                     return plan, read.source_name
             return None
         case nodes.Project() | nodes.Aggregate():
-            items = plan.items if isinstance(plan, nodes.Project) else plan.keys
-            for item in items:
-                if item.column.name == name and item.is_rename:
-                    return _origin(plan.input, item.expression.name)
-            return None
+            below = passed(plan, name)
+            return _origin(plan.input, below) if below is not None else None
         case nodes.Fragment():
             return _origin(plan.plan, name)
         case nodes.SetOperation() | nodes.Values() | nodes.WithScan():

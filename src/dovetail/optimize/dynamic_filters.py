@@ -16,11 +16,10 @@ number known, more keys than that leave only their range.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from dovetail.connectors.capabilities.translate import Untranslatable, translate_filter
-from dovetail.optimize.cardinality import equal_columns
 from dovetail.optimize.context import Context
 from dovetail.optimize.cost import Cost
 from dovetail.optimize.regions import most_keys
@@ -30,13 +29,13 @@ from dovetail.plan.expressions import (
     KeyFilter,
     column,
     conjunction,
-    conjuncts,
     free_columns,
     has_subquery,
     node_expressions,
     subqueries,
     transform_plan,
 )
+from dovetail.plan.shapes import alike_across, passed
 
 # By how much the estimate of a number of keys may be wrong: within that, the keys are counted when
 # they are there, and sent if they pay.
@@ -73,11 +72,18 @@ class _Edge:
 
 
 def dynamic_filters(
-    plan: nodes.Plan, context: Context, cost: Cost
+    plan: nodes.Plan,
+    numbered: Sequence[nodes.Fragment],
+    estimates: Sequence[float],
+    context: Context,
+    cost: Cost,
 ) -> tuple[nodes.Plan, tuple[DynamicFilter, ...], tuple[float, ...]]:
-    """``plan`` with key filters in its fragments, the filters, and the rows then expected."""
-    fragments = {node.number: node for node in _fragments_of(plan)}
-    rows = {number: cost.cardinality.rows(f.plan) for number, f in fragments.items()}
+    """``plan`` with key filters in its fragments, the filters, and the rows then expected.
+
+    ``numbered`` are the plan's fragments in the order of their numbers, ``estimates`` their rows.
+    """
+    fragments = {fragment.number: fragment for fragment in numbered}
+    rows = dict(zip(fragments, estimates, strict=True))
     edges = [edge for edge in _edges(plan) if edge.teacher.number != edge.target.number]
     order = sorted(fragments, key=lambda number: rows[number])
     found: list[DynamicFilter] = []
@@ -158,16 +164,8 @@ def _unfiltered(plan: nodes.Plan) -> bool:
 def _edges(plan: nodes.Plan) -> Iterator[_Edge]:
     """Every pair of fragment columns of which one may cut down the other, nested plans included."""
     for node in plan.walk():
-        if isinstance(node, nodes.Join) and node.condition is not None:
-            for part in conjuncts(node.condition):
-                pair = equal_columns(part)
-                if pair is None:
-                    continue
-                a, b = pair if pair[0] in node.left.names else pair[::-1]
-                if a not in node.left.names or b not in node.right.names:
-                    continue
-                if not _alike(node.left.column(a), node.right.column(b)):
-                    continue
+        if isinstance(node, nodes.Join):
+            for a, b in alike_across(node):
                 if node.kind in ("inner", "left", "semi", "anti"):
                     yield from _between(node.left, a, node.right, b)
                 if node.kind in ("inner", "right", "semi"):
@@ -175,11 +173,6 @@ def _edges(plan: nodes.Plan) -> Iterator[_Edge]:
         for expression in node_expressions(node):
             for subquery in subqueries(expression):
                 yield from _edges(subquery.plan)
-
-
-def _alike(a: nodes.Column, b: nodes.Column) -> bool:
-    """Whether keys of one type mean the same as values of the other."""
-    return a.type == b.type or a.type.family == b.type.family == "integer"
 
 
 def _between(teaching: nodes.Plan, key: str, cut: nodes.Plan, column: str) -> Iterator[_Edge]:
@@ -209,11 +202,8 @@ def _teacher(plan: nodes.Plan, name: str) -> tuple[nodes.Plan, str, nodes.Fragme
         case nodes.Project() | nodes.Aggregate():
             if isinstance(plan, nodes.Aggregate) and plan.grouping_sets is not None:
                 return None
-            items = plan.items if isinstance(plan, nodes.Project) else plan.keys
-            for item in items:
-                if item.column.name == name and item.is_rename:
-                    return _teacher(plan.input, item.expression.name)
-            return None
+            below_name = passed(plan, name)
+            return _teacher(plan.input, below_name) if below_name is not None else None
         case nodes.Join() | nodes.Sort() | nodes.Limit() | nodes.Distinct() | nodes.Window():
             for child in plan.inputs:
                 if name in child.names:
@@ -232,14 +222,10 @@ def _targets(plan: nodes.Plan, name: str) -> Iterator[tuple[nodes.Fragment, str]
             yield plan, name
         case nodes.Filter() | nodes.Sort():
             yield from _targets(plan.input, name)
-        case nodes.Project():
-            for item in plan.items:
-                if item.column.name == name and item.is_rename:
-                    yield from _targets(plan.input, item.expression.name)
-        case nodes.Aggregate() if plan.grouping_sets is None:
-            for item in plan.keys:
-                if item.column.name == name and item.is_rename:
-                    yield from _targets(plan.input, item.expression.name)
+        case nodes.Project() | nodes.Aggregate():
+            below = passed(plan, name)
+            if below is not None and not getattr(plan, "grouping_sets", None):
+                yield from _targets(plan.input, below)
         case nodes.Distinct() if not plan.on:
             yield from _targets(plan.input, name)
         case nodes.Join() if plan.kind != "full":
@@ -256,15 +242,3 @@ def _targets(plan: nodes.Plan, name: str) -> Iterator[tuple[nodes.Fragment, str]
             yield from _targets(plan.body, name)
         case _:
             return
-
-
-def _fragments_of(plan: nodes.Plan) -> list[nodes.Fragment]:
-    found: list[nodes.Fragment] = []
-
-    def visit(node: nodes.Plan) -> nodes.Plan:
-        if isinstance(node, nodes.Fragment):
-            found.append(node)
-        return node
-
-    transform_plan(plan, visit)
-    return found

@@ -21,19 +21,22 @@ from dovetail.optimize.context import Context
 from dovetail.optimize.cost import Cost
 from dovetail.optimize.dynamic_filters import DynamicFilter, dynamic_filters
 from dovetail.optimize.partial_aggregates import partial_aggregates
-from dovetail.optimize.pushable import check, only_source
-from dovetail.optimize.regions import Partition, Region, is_table, region_of, split_filter
+from dovetail.optimize.pushable import check, is_table, only_source, split_filter
+from dovetail.optimize.regions import Partition, region_of
 from dovetail.optimize.rules.prune_columns import prune_columns
 from dovetail.plan import nodes
 from dovetail.plan.expressions import (
     PlanSubquery,
-    conjunction,
     free_columns,
     has_subquery,
     map_expressions,
     node_expressions,
     transform_plan,
 )
+from dovetail.plan.shapes import filtered, fragments_in, narrowed
+
+# A source that is by so little slower than fetching its inputs is given the work: fewer bytes.
+_NEAR = 1.1
 
 
 @dataclass(frozen=True)
@@ -75,13 +78,27 @@ class _Cutter:
 
     def cut(self, plan: nodes.Plan, delivered: Collection[str] = ()) -> nodes.Plan:
         """Fragments for ``plan``; ``delivered`` are columns that reach the user as they are."""
-        pushed = self._whole(plan, delivered)
-        if pushed is not None:
-            return pushed
-        return self._cut_below(plan, delivered)
+        source = self._runs_whole(plan, delivered)
+        if source is None:
+            return self._cut_below(plan, delivered)
+        whole = nodes.Fragment(source, plan)
+        if self.context.pushdown.get(source) == "always":
+            return whole
+        notes, decisions = list(self.notes), list(self.decisions)
+        pieces = self._cut_below(plan, delivered)
+        pushed, fetched = self.cost.plan(whole), self.cost.plan(pieces)
+        if pushed <= fetched * _NEAR:
+            self.notes, self.decisions = notes, decisions  # of pieces that there will not be
+            return whole
+        self.decisions.append(
+            f"{source}: {_title(plan)} stays here: computed there {pushed * 1e3:.0f} ms "
+            f"({self.cost.cardinality.rows(plan):,.0f} rows), its inputs fetched "
+            f"{fetched * 1e3:.0f} ms, by estimate"
+        )
+        return pieces
 
-    def _whole(self, plan: nodes.Plan, delivered: Collection[str]) -> nodes.Plan | None:
-        """The plan as one fragment, if its source can run it and that pays."""
+    def _runs_whole(self, plan: nodes.Plan, delivered: Collection[str]) -> str | None:
+        """The source that can run all of ``plan``, if that may be better than its pieces."""
         if isinstance(plan, nodes.Sort) or is_table(plan):  # a bare sort moves no fewer rows
             return None
         source = only_source(plan)
@@ -93,24 +110,7 @@ class _Cutter:
         except Untranslatable as reason:
             self.note(f"{source}: {reason}")
             return None
-        return nodes.Fragment(source, plan) if self.pays(source, plan, delivered) else None
-
-    def pays(self, source: str, plan: nodes.Plan, delivered: Collection[str] = ()) -> bool:
-        """Whether the source is done sooner with ``plan`` than its inputs would be here."""
-        if is_table(plan):
-            return True
-        if self.context.pushdown.get(source) == "always":
-            return True
-        pushed = self.cost.fragment(source, plan)
-        fetched = self.cost.plan(_Cutter(self.context, self.cost)._cut_below(plan, delivered))
-        if pushed <= fetched * 1.1:  # near enough: fewer bytes then
-            return True
-        rows = self.cost.cardinality.rows(plan)
-        self.decisions.append(
-            f"{source}: {_title(plan)} stays here: computed there {pushed * 1e3:.0f} ms "
-            f"({rows:,.0f} rows), its inputs fetched {fetched * 1e3:.0f} ms, by estimate"
-        )
-        return False
+        return source
 
     # -- piece by piece -------------------------------------------------------------------------
 
@@ -118,7 +118,11 @@ class _Cutter:
         """``plan`` itself for the engine, fragments below it."""
         region = region_of(plan) if self.context.push else None
         if region is not None:
-            return self._exactly(self._region(region), plan)
+            group = "group_joins" not in self.context.disabled
+            partition = Partition(
+                region, self.cost, self.table, self.note, self.cut, self._cut_in_expression, group
+            )
+            return narrowed(partition.plan(), plan.columns)
         if isinstance(plan, nodes.Filter):
             return self._filter(plan)
         plan = map_expressions(plan, self._cut_in_expression)
@@ -130,19 +134,6 @@ class _Cutter:
             case _:
                 passed = _passed(plan, delivered)
                 return plan.with_inputs([self.cut(child, passed) for child in plan.inputs])
-
-    def _region(self, region: Region) -> nodes.Plan:
-        group = "group_joins" not in self.context.disabled
-        partition = Partition(region, self.cost, self.table, self.note, self.pays, group)
-        return partition.plan(self.cut, self._cut_in_expression)
-
-    @staticmethod
-    def _exactly(made: nodes.Plan, plan: nodes.Plan) -> nodes.Plan:
-        """``made`` with the columns of ``plan`` in their order."""
-        if [c.name for c in made.columns] == [c.name for c in plan.columns]:
-            return made
-        items = tuple(nodes.Item(c, exp.column(c.name, quoted=True)) for c in plan.columns)
-        return nodes.Project(made, items)
 
     def _limit(self, plan: nodes.Limit, delivered: Collection[str]) -> nodes.Plan:
         child = self.cut(plan.input, delivered)
@@ -176,18 +167,9 @@ class _Cutter:
             return nodes.Filter(child, self._cut_in_expression(plan.predicate), plan.loose)
         over = nodes.Filter(child.plan, plan.predicate)
         exact, loose, above = split_filter(over, child.source, table, self.note)
-        inner = child.plan
-        predicate = conjunction(exact)
-        if predicate is not None:
-            inner = nodes.Filter(inner, predicate)
-        predicate = conjunction(loose)
-        if predicate is not None:
-            inner = nodes.Filter(inner, predicate, loose=True)
-        result: nodes.Plan = (
-            nodes.Fragment(child.source, inner) if inner is not child.plan else child
-        )
-        remaining = conjunction([self._cut_in_expression(part) for part in above])
-        return result if remaining is None else nodes.Filter(result, remaining)
+        inner = filtered(filtered(child.plan, exact), loose, loose=True)
+        made = nodes.Fragment(child.source, inner) if inner is not child.plan else child
+        return filtered(made, [self._cut_in_expression(part) for part in above])
 
 
 def federate(plan: nodes.Plan, context: Context) -> FederatedPlan:
@@ -213,23 +195,11 @@ def federate(plan: nodes.Plan, context: Context) -> FederatedPlan:
     filters: tuple[DynamicFilter, ...] = ()
     rows = tuple(cost.cardinality.rows(f.plan) for f in fragments)
     if context.push and "dynamic_filters" not in context.disabled:
-        cut, filters, rows = dynamic_filters(cut, context, cost)
-        fragments = sorted((n for n in _fragments(cut)), key=lambda fragment: fragment.number)
+        cut, filters, rows = dynamic_filters(cut, fragments, rows, context, cost)
+        fragments = sorted(fragments_in(cut), key=lambda fragment: fragment.number)
     return FederatedPlan(
         cut, tuple(fragments), tuple(cutter.notes), filters, rows, tuple(cutter.decisions)
     )
-
-
-def _fragments(plan: nodes.Plan) -> list[nodes.Fragment]:
-    found: list[nodes.Fragment] = []
-
-    def visit(node: nodes.Plan) -> nodes.Plan:
-        if isinstance(node, nodes.Fragment):
-            found.append(node)
-        return node
-
-    transform_plan(plan, visit)
-    return found
 
 
 def _passed(plan: nodes.Plan, delivered: Collection[str]) -> set[str]:

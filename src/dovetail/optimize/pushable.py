@@ -19,7 +19,15 @@ from dovetail.connectors.capabilities.translate import (
     translate_filter,
 )
 from dovetail.plan import nodes
-from dovetail.plan.expressions import conjuncts, free_columns, node_expressions, transform_plan
+from dovetail.plan.expressions import (
+    conjuncts,
+    free_columns,
+    has_subquery,
+    is_volatile,
+    node_expressions,
+    transform_plan,
+)
+from dovetail.plan.shapes import Parts
 
 _Translate = Callable[[exp.Expression, Mapping[str, nodes.Column]], exp.Expression]
 
@@ -48,6 +56,15 @@ def only_source(plan: nodes.Plan) -> str | None:
     if cut or read - defined:  # a WITH from outside is not the source's to read
         return None
     return sources.pop() if len(sources) == 1 else None
+
+
+def is_table(plan: nodes.Plan) -> bool:
+    """Whether the plan is one table with filters and projections of its columns."""
+    while isinstance(plan, nodes.Filter | nodes.Project):
+        if any(has_subquery(e) for e in node_expressions(plan)):
+            return False
+        plan = plan.input
+    return isinstance(plan, nodes.Scan)
 
 
 def check(plan: nodes.Plan, table: Capabilities, delivered: Collection[str] | None = None) -> None:
@@ -144,6 +161,45 @@ def check(plan: nodes.Plan, table: Capabilities, delivered: Collection[str] | No
     visit(plan)
     if delivered is not None and (rounded & plan.names) - set(delivered):
         raise Untranslatable("a DOUBLE computed at the source is used further")
+
+
+def split_filter(
+    leaf: nodes.Filter, source: str, table: Capabilities, note: Callable[[str], None]
+) -> tuple[Parts, Parts, Parts]:
+    """The predicates of ``leaf`` that its source computes, those it computes loosely, and those
+    that must stand above: all but the first.
+    """
+    columns = {c.name: c for c in leaf.input.columns}
+    exact: Parts = []
+    loose: Parts = []
+    above: Parts = []
+    for part in conjuncts(leaf.predicate):
+        if is_volatile(part) or not free_columns(part) <= columns.keys():
+            above.append(part)
+            continue
+        if has_subquery(part):
+            try:
+                check(nodes.Filter(leaf.input, part), table, ())
+                if only_source(nodes.Filter(leaf.input, part)) != source:
+                    raise Untranslatable("a subquery over another source")
+                exact.append(part)
+            except Untranslatable as reason:
+                note(f"{source}: {reason}")
+                above.append(part)
+            continue
+        try:
+            value = translate_filter(part, table, columns)
+        except Untranslatable as reason:
+            note(f"{source}: {reason}")
+            above.append(part)
+            continue
+        if value.exact:
+            exact.append(part)
+        else:
+            note(f"{source}: a looser form of {part.sql(dialect='duckdb')} is sent")
+            loose.append(part)
+            above.append(part)
+    return exact, loose, above
 
 
 def translator(table: Capabilities, fragment: nodes.Plan) -> tuple[_Translate, _Translate]:

@@ -18,7 +18,6 @@ from sqlglot import exp
 
 from dovetail.connectors.capabilities import Capabilities
 from dovetail.connectors.capabilities.translate import Untranslatable, translate_filter
-from dovetail.optimize.cardinality import equal_columns
 from dovetail.optimize.cost import Cost
 from dovetail.optimize.pushable import check, only_source
 from dovetail.plan import nodes
@@ -28,31 +27,24 @@ from dovetail.plan.expressions import (
     free_columns,
     has_subquery,
     is_volatile,
-    node_expressions,
     plan_free_columns,
 )
+from dovetail.plan.shapes import Parts, across, filtered
 
-Parts = list[exp.Expression]
 # Keys beyond this number are not sent, whatever they would save: the statement would be megabytes.
 MOST_KEYS = 200_000
 
 
-@dataclass(frozen=True)
-class SemiJoin:
-    """A semi or anti join over a region: a filter in all but name."""
-
-    kind: nodes.JoinKind
-    right: nodes.Plan
-    condition: exp.Expression | None
-
-
 @dataclass
 class Region:
-    """Leaves, the predicates that hold over their product, and semi joins on top."""
+    """Leaves, the predicates that hold over their product, and semi or anti joins on top.
+
+    A semi or anti join is a filter in all but name; its left side is not looked at.
+    """
 
     leaves: list[nodes.Plan] = field(default_factory=list)
     parts: Parts = field(default_factory=list)
-    semi_joins: list[SemiJoin] = field(default_factory=list)
+    semi_joins: list[nodes.Join] = field(default_factory=list)
 
 
 def region_of(plan: nodes.Plan) -> Region | None:
@@ -70,7 +62,7 @@ def _collect(plan: nodes.Plan, region: Region) -> None:
             region.parts += conjuncts(plan.condition)
         case nodes.Join() if plan.kind in ("semi", "anti") and not _volatile(plan.condition):
             _collect(plan.left, region)
-            region.semi_joins.append(SemiJoin(plan.kind, plan.right, plan.condition))
+            region.semi_joins.append(plan)
         case nodes.Filter() if (
             not plan.loose and not _volatile(plan.predicate) and _has_join(plan.input)
         ):
@@ -99,7 +91,7 @@ def _volatile(expression: exp.Expression | None) -> bool:
 
 @dataclass
 class _Group:
-    """Leaves that may become one fragment: ``plan`` joins them. ``source`` None: not pushable."""
+    """Leaves that become one fragment: ``plan`` joins them. Of no source: ``plan`` is cut as is."""
 
     plan: nodes.Plan
     source: str | None
@@ -115,79 +107,76 @@ class Partition:
         cost: Cost,
         table: Callable[[str], Capabilities | None],
         note: Callable[[str], None],
-        pays: Callable[[str, nodes.Plan], bool],
+        cut: Callable[[nodes.Plan], nodes.Plan],
+        cut_expression: Callable[[exp.Expression], exp.Expression],
         group: bool,
     ) -> None:
-        """``table`` gives what may be pushed to a source, ``pays`` says whether a leaf that is more
-        than a filtered table is worth it; ``group`` False keeps every leaf by itself.
+        """``table`` gives what may be pushed to a source; ``cut`` and ``cut_expression`` cut what
+        is no join of the region; ``group`` False keeps every leaf by itself.
         """
         self._cost = cost
-        self._pays = pays
         self._table = table
         self._note = note
-        self._parts = list(region.parts)
-        self._semi_joins: list[SemiJoin] = []
-        self._groups = [self._group_of(leaf) for leaf in region.leaves]
-        for semi_join in region.semi_joins:
-            if not (group and self._attach(semi_join)):
-                self._semi_joins.append(semi_join)
+        self._parts = [cut_expression(part) for part in region.parts]
+        self._groups = [self._group_of(cut(leaf)) for leaf in region.leaves]
+        self._semi_joins: list[nodes.Join] = []
+        for join in region.semi_joins:
+            if not (group and self._attach(join)):
+                condition = join.condition and cut_expression(join.condition)
+                self._semi_joins.append(replace(join, right=cut(join.right), condition=condition))
         if group:
             self._merge()
 
     # -- leaves ---------------------------------------------------------------------------------
 
     def _group_of(self, leaf: nodes.Plan) -> _Group:
-        """The leaf with the filters its source takes; the others join the region's predicates."""
-        source = only_source(leaf)
-        table = self._table(source) if source is not None else None
-        if source is None or table is None:
-            return _Group(leaf, None)
-        plan = leaf
-        above: Parts = []
-        if isinstance(leaf, nodes.Filter) and not leaf.loose:
-            plan, above = self.split(leaf, source, table)
-        try:
-            check(plan, table, ())
-        except Untranslatable as reason:
-            self._note(f"{source}: {reason}")
-            return _Group(leaf, None)
-        if not is_table(plan) and not self._pays(source, plan):
+        """The fragment of a leaf; filters that its source left to us join the region's."""
+        plan, above = leaf, Parts()
+        while isinstance(plan, nodes.Filter) and not plan.loose:
+            above = [*conjuncts(plan.predicate), *above]
+            plan = plan.input
+        fragment = self._fragment(plan)
+        if fragment is None:
             return _Group(leaf, None)
         self._parts += above
-        return _Group(plan, source)
+        return _Group(fragment.plan, fragment.source)
 
-    def split(
-        self, leaf: nodes.Filter, source: str, table: Capabilities
-    ) -> tuple[nodes.Plan, Parts]:
-        """``leaf`` with what its source filters, and the predicates that stay above."""
-        exact, loose, above = split_filter(leaf, source, table, self._note)
-        plan = leaf.input
-        predicate = conjunction(exact)
-        if predicate is not None:
-            plan = nodes.Filter(plan, predicate)
-        predicate = conjunction(loose)
-        if predicate is not None:
-            plan = nodes.Filter(plan, predicate, loose=True)
-        return plan, above
+    def _fragment(self, plan: nodes.Plan) -> nodes.Fragment | None:
+        """The plan as one fragment that its source's capabilities allow to grow."""
+        match plan:
+            case nodes.Fragment() if self._table(plan.source) is not None:
+                return plan
+            case nodes.Project():
+                below = self._fragment(plan.input)
+                table = self._table(below.source) if below is not None else None
+                if below is None or table is None:
+                    return None
+                computed = nodes.Project(below.plan, plan.items)
+                try:
+                    check(computed, table, ())
+                except Untranslatable as reason:
+                    self._note(f"{below.source}: {reason}")
+                    return None
+                return nodes.Fragment(below.source, computed)
+        return None
 
-    def _attach(self, semi_join: SemiJoin) -> bool:
+    def _attach(self, join: nodes.Join) -> bool:
         """Put a semi join onto the one leaf it looks at, if one source holds both."""
-        wanted = free_columns_of(semi_join)
-        for number, group in enumerate(self._groups):
-            needed = wanted & _all_names(self._groups)
+        names = {name for group in self._groups for name in group.plan.names}
+        needed = _looked_at(join) & names
+        for group in self._groups:
             if group.source is None or not needed or not needed <= group.plan.names:
                 continue
-            if only_source(semi_join.right) != group.source:
-                return False
             table = self._table(group.source)
-            joined = nodes.Join(semi_join.kind, group.plan, semi_join.right, semi_join.condition)
+            if table is None or only_source(join.right) != group.source:
+                return False
+            joined = replace(join, left=group.plan)
             try:
-                assert table is not None
                 check(joined, table, ())
             except Untranslatable as reason:
                 self._note(f"{group.source}: {reason}")
                 return False
-            self._groups[number] = replace(group, plan=joined)
+            group.plan = joined
             return True
         return False
 
@@ -228,7 +217,7 @@ class Partition:
             and used & a.plan.names
             and used & b.plan.names
         ]
-        if not any(equal_columns(part) for part in between):
+        if not any(across(part, a.plan, b.plan) for part in between):
             return None
         assert a.source is not None
         table = self._table(a.source)
@@ -241,7 +230,7 @@ class Partition:
                     taken.append(part)
             except Untranslatable as reason:
                 self._note(f"{a.source}: {reason}")
-        if not any(equal_columns(part) for part in taken):
+        if not any(across(part, a.plan, b.plan) for part in taken):
             return None
         large, small = sorted((a, b), key=lambda g: -self._cost.cardinality.rows(g.plan))
         joined = nodes.Join("inner", large.plan, small.plan, conjunction(taken))
@@ -268,96 +257,46 @@ class Partition:
         if later.source is None:
             return share
         for part in self._parts:
-            pair = equal_columns(part)
+            pair = across(part, earlier.plan, later.plan)
             if pair is None:
                 continue
-            a, b = pair if pair[0] in earlier.plan.names else pair[::-1]
-            if a in earlier.plan.names and b in later.plan.names:
-                keys = min(rows, self._cost.cardinality.distinct(earlier.plan, a))
-                if keys <= most_keys(self._cost, later.source, later.plan, b):
-                    share = min(share, keys / self._cost.cardinality.distinct(later.plan, b))
+            a, b = pair
+            keys = min(rows, self._cost.cardinality.distinct(earlier.plan, a))
+            if keys <= most_keys(self._cost, later.source, later.plan, b):
+                share = min(share, keys / self._cost.cardinality.distinct(later.plan, b))
         return min(1.0, share)
 
     # -- the result -----------------------------------------------------------------------------
 
-    def plan(
-        self,
-        cut: Callable[[nodes.Plan], nodes.Plan],
-        cut_expression: Callable[[exp.Expression], exp.Expression],
-    ) -> nodes.Plan:
-        """The region over fragments; the two functions cut what is no fragment as a whole."""
+    def plan(self) -> nodes.Plan:
+        """The region over fragments."""
         rows = self._cost.cardinality.rows
         done = {id(part) for group in self._groups for part in group.inner}
         left = [part for part in self._parts if id(part) not in done]
-        waiting = sorted(self._groups, key=lambda g: rows(g.plan))
+        names = {name for group in self._groups for name in group.plan.names}
+        waiting = [_piece(g) for g in sorted(self._groups, key=lambda g: rows(g.plan))]
         first = waiting.pop(0)
-        result = self._cut(first, cut)
-        result = _filtered(result, _taken(left, result))
-        names = _all_names(self._groups)
+        result = filtered(first, _taken(left, first))
         while waiting:
             # Joined to what is there already before anything that would be a cross product.
-            linked = [g for g in waiting if _linked(left, result, g.plan)]
-            group = (linked or waiting)[0]
-            waiting.remove(group)
-            piece = self._cut(group, cut)
-            piece = _filtered(piece, _taken(left, piece))
+            linked = [p for p in waiting if any(across(part, result, p) for part in left)]
+            piece = (linked or waiting)[0]
+            waiting.remove(piece)
+            piece = filtered(piece, _taken(left, piece))
             both = result.names | piece.names
             on = [p for p in left if not has_subquery(p) and (free_columns(p) & names) <= both]
             left = [p for p in left if not any(p is q for q in on)]
             condition = conjunction(on)
             kind: nodes.JoinKind = "cross" if condition is None else "inner"
             result = nodes.Join(kind, result, piece, condition)
-        result = _filtered(result, [cut_expression(part) for part in left])
-        for semi_join in self._semi_joins:
-            condition = semi_join.condition
-            if condition is not None:
-                condition = cut_expression(condition)
-            result = nodes.Join(semi_join.kind, result, cut(semi_join.right), condition)
+        result = filtered(result, left)
+        for join in self._semi_joins:
+            result = replace(join, left=result)
         return result
 
-    def _cut(self, group: _Group, cut: Callable[[nodes.Plan], nodes.Plan]) -> nodes.Plan:
-        if group.source is None:
-            return cut(group.plan)
-        return nodes.Fragment(group.source, group.plan)
 
-
-def split_filter(
-    leaf: nodes.Filter, source: str, table: Capabilities, note: Callable[[str], None]
-) -> tuple[Parts, Parts, Parts]:
-    """The predicates of ``leaf`` that its source computes, those it computes loosely, and those
-    that must stand above: all but the first.
-    """
-    columns = {c.name: c for c in leaf.input.columns}
-    exact: Parts = []
-    loose: Parts = []
-    above: Parts = []
-    for part in conjuncts(leaf.predicate):
-        if is_volatile(part) or not free_columns(part) <= columns.keys():
-            above.append(part)
-            continue
-        if has_subquery(part):
-            try:
-                check(nodes.Filter(leaf.input, part), table, ())
-                if only_source(nodes.Filter(leaf.input, part)) != source:
-                    raise Untranslatable("a subquery over another source")
-                exact.append(part)
-            except Untranslatable as reason:
-                note(f"{source}: {reason}")
-                above.append(part)
-            continue
-        try:
-            value = translate_filter(part, table, columns)
-        except Untranslatable as reason:
-            note(f"{source}: {reason}")
-            above.append(part)
-            continue
-        if value.exact:
-            exact.append(part)
-        else:
-            note(f"{source}: a looser form of {part.sql(dialect='duckdb')} is sent")
-            loose.append(part)
-            above.append(part)
-    return exact, loose, above
+def _piece(group: _Group) -> nodes.Plan:
+    return group.plan if group.source is None else nodes.Fragment(group.source, group.plan)
 
 
 def most_keys(cost: Cost, source: str, plan: nodes.Plan, name: str) -> int:
@@ -376,34 +315,10 @@ def most_keys(cost: Cost, source: str, plan: nodes.Plan, name: str) -> int:
     return int(min(MOST_KEYS, max(found, looked_up)))
 
 
-def free_columns_of(semi_join: SemiJoin) -> frozenset[str]:
+def _looked_at(join: nodes.Join) -> frozenset[str]:
     """Columns of the region that a semi join looks at, correlated ones included."""
-    names = free_columns(semi_join.condition) if semi_join.condition is not None else frozenset()
-    return frozenset(names - semi_join.right.names) | plan_free_columns(semi_join.right)
-
-
-def _all_names(groups: Sequence[_Group]) -> set[str]:
-    return {name for group in groups for name in group.plan.names}
-
-
-def is_table(plan: nodes.Plan) -> bool:
-    """Whether the plan is one table with filters and projections of its columns."""
-    while isinstance(plan, nodes.Filter | nodes.Project):
-        if any(has_subquery(e) for e in node_expressions(plan)):
-            return False
-        plan = plan.input
-    return isinstance(plan, nodes.Scan)
-
-
-def _linked(parts: Parts, result: nodes.Plan, piece: nodes.Plan) -> bool:
-    return any(
-        (pair := equal_columns(part)) is not None
-        and (
-            (pair[0] in result.names and pair[1] in piece.names)
-            or (pair[1] in result.names and pair[0] in piece.names)
-        )
-        for part in parts
-    )
+    names = free_columns(join.condition) if join.condition is not None else frozenset()
+    return frozenset(names - join.right.names) | plan_free_columns(join.right)
 
 
 def _taken(parts: Parts, plan: nodes.Plan) -> Parts:
@@ -414,8 +329,3 @@ def _taken(parts: Parts, plan: nodes.Plan) -> Parts:
     for part in own:
         parts[:] = [p for p in parts if p is not part]
     return own
-
-
-def _filtered(plan: nodes.Plan, parts: Parts) -> nodes.Plan:
-    predicate = conjunction(parts)
-    return plan if predicate is None else nodes.Filter(plan, predicate)

@@ -19,12 +19,14 @@ from dovetail.errors import InternalError
 from dovetail.plan import nodes
 from dovetail.plan.expressions import (
     PlanSubquery,
+    column,
     conjuncts,
     free_columns,
     has_subquery,
     is_volatile,
     unparenthesized,
 )
+from dovetail.plan.shapes import across
 
 Columns = Mapping[str, nodes.Column]
 Translate = Callable[[exp.Expression, Columns], exp.Expression]
@@ -203,8 +205,8 @@ class SqlBuilder:
         pair = _numbers_matched(plan) if plan.kind == "semi" else None
         if pair is not None:
             mine, key = pair
-            only = nodes.Project(plan.right, (nodes.Item(plan.right.column(key.name), key),))
-            among = exp.In(this=mine, query=PlanSubquery(plan=only))
+            only = nodes.Project(plan.right, (nodes.Item(plan.right.column(key), column(key)),))
+            among = exp.In(this=column(mine), query=PlanSubquery(plan=only))
             left.where.append(self._expression(among, left, plan.left.columns))
             left.stage = _WHERE
             return left
@@ -553,20 +555,13 @@ def _and(parts: Sequence[exp.Expression], default: bool = False) -> exp.Expressi
     return result
 
 
-def _numbers_matched(plan: nodes.Join) -> tuple[exp.Column, exp.Column] | None:
+def _numbers_matched(plan: nodes.Join) -> tuple[str, str] | None:
     """The left and right column of a condition that is one equality of whole numbers."""
-    condition = plan.condition and unparenthesized(plan.condition)
-    if not isinstance(condition, exp.EQ):
+    pair = plan.condition and across(plan.condition, plan.left, plan.right)
+    if not pair:
         return None
-    a, b = condition.this, condition.expression
-    if not (isinstance(a, exp.Column) and isinstance(b, exp.Column)):
-        return None
-    if a.name not in plan.left.names:
-        a, b = b, a
-    if a.name not in plan.left.names or b.name not in plan.right.names:
-        return None
-    numbers = {plan.left.column(a.name).type.family, plan.right.column(b.name).type.family}
-    return (a, b) if numbers == {"integer"} else None
+    numbers = {plan.left.column(pair[0]).type.family, plan.right.column(pair[1]).type.family}
+    return pair if numbers == {"integer"} else None
 
 
 def _is_literal(expression: exp.Expression) -> bool:

@@ -11,8 +11,7 @@ from dovetail.connectors.base import Connector, Estimate
 from dovetail.connectors.capabilities.translate import Untranslatable
 from dovetail.execution import crew
 from dovetail.optimize.fragments import request_of
-from dovetail.optimize.pushable import only_source
-from dovetail.optimize.regions import split_filter
+from dovetail.optimize.pushable import only_source, split_filter
 from dovetail.plan import nodes
 from dovetail.plan.expressions import conjunction
 

@@ -15,6 +15,7 @@ from dovetail.optimize.federate import FederatedPlan
 from dovetail.optimize.fragments import bound, request_of, shown
 from dovetail.plan import nodes
 from dovetail.plan.expressions import column, has_subquery, node_expressions, transform_plan
+from dovetail.plan.shapes import fragments_in
 from dovetail.plan.sql import SqlBuilder
 from dovetail.planning.planned import new_tag
 from dovetail.types import Type
@@ -144,14 +145,9 @@ def _read_repeatedly(plan: nodes.Plan) -> frozenset[int]:
     """Fragments in the repeated part of a recursion: read in every round."""
     found: set[int] = set()
 
-    def collect(node: nodes.Plan) -> nodes.Plan:
-        if isinstance(node, nodes.Fragment):
-            found.add(node.number)
-        return node
-
     def visit(node: nodes.Plan) -> nodes.Plan:
         if isinstance(node, nodes.With) and node.step is not None:
-            transform_plan(node.step, collect)
+            found.update(fragment.number for fragment in fragments_in(node.step))
         return node
 
     transform_plan(plan, visit)

@@ -17,13 +17,13 @@ from dovetail.plan import nodes
 from dovetail.plan.expressions import (
     PlanSubquery,
     column,
-    conjunction,
     conjuncts,
     free_columns,
     is_volatile,
     substitute,
     transform_plan,
 )
+from dovetail.plan.shapes import alike, alike_across, equal_columns, filtered
 
 
 def infer_predicates(plan: nodes.Plan, context: Context) -> nodes.Plan:
@@ -36,44 +36,22 @@ def infer_predicates(plan: nodes.Plan, context: Context) -> nodes.Plan:
         if not to_left and not to_right:
             return node
         return nodes.Join(
-            node.kind, _with(node.left, to_left), _with(node.right, to_right), node.condition
+            node.kind, filtered(node.left, to_left), filtered(node.right, to_right), node.condition
         )
 
     return transform_plan(plan, visit)
-
-
-def _with(plan: nodes.Plan, parts: list[exp.Expression]) -> nodes.Plan:
-    predicate = conjunction(parts)
-    return plan if predicate is None else nodes.Filter(plan, predicate)
 
 
 def _inferred(join: nodes.Join) -> tuple[list[exp.Expression], list[exp.Expression]]:
     left_facts, right_facts = facts(join.left), facts(join.right)
     to_left: list[exp.Expression] = []
     to_right: list[exp.Expression] = []
-    for part in conjuncts(join.condition):
-        pair = _equal_columns(part)
-        if pair is None:
-            continue
-        a, b = pair
-        if a in join.right.names and b in join.left.names:
-            a, b = b, a
-        if a not in join.left.names or b not in join.right.names:
-            continue
-        if not _alike(join.left.column(a), join.right.column(b)):
-            continue
+    for a, b in alike_across(join):
         if join.kind in ("inner", "left", "semi", "anti"):
             to_right += _carried(left_facts, a, b, right_facts, to_right)
         if join.kind in ("inner", "right", "semi"):
             to_left += _carried(right_facts, b, a, left_facts, to_left)
     return to_left, to_right
-
-
-def _alike(a: nodes.Column, b: nodes.Column) -> bool:
-    """Whether equal values of both columns are equal under every comparison with a constant."""
-    if a.type == b.type:
-        return True
-    return a.type.family == b.type.family == "integer"
 
 
 def _carried(
@@ -90,16 +68,6 @@ def _carried(
             if moved not in present and moved not in made and moved not in result:
                 result.append(moved)
     return result
-
-
-def _equal_columns(part: exp.Expression) -> tuple[str, str] | None:
-    if (
-        isinstance(part, exp.EQ)
-        and isinstance(part.this, exp.Column)
-        and isinstance(part.expression, exp.Column)
-    ):
-        return part.this.name, part.expression.name
-    return None
 
 
 def facts(plan: nodes.Plan) -> list[exp.Expression]:
@@ -127,10 +95,10 @@ def facts(plan: nodes.Plan) -> list[exp.Expression]:
                 result += facts(plan.right)
             if plan.kind == "inner":
                 for part in conjuncts(plan.condition):
-                    pair = _equal_columns(part)
+                    pair = equal_columns(part)
                     if pair is None or not {*pair} <= plan.names:
                         continue
-                    if not _alike(plan.column(pair[0]), plan.column(pair[1])):
+                    if not alike(plan.column(pair[0]), plan.column(pair[1])):
                         continue
                     for a, b in (pair, pair[::-1]):
                         result += _carried(result, a, b, result, [])

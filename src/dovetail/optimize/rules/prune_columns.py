@@ -16,12 +16,12 @@ from dovetail.optimize.context import Context
 from dovetail.plan import nodes
 from dovetail.plan.expressions import (
     PlanSubquery,
-    column,
     free_columns,
     has_subquery,
     map_expressions,
     node_expressions,
 )
+from dovetail.plan.shapes import narrowed
 
 
 def prune_columns(plan: nodes.Plan, context: Context) -> nodes.Plan:
@@ -106,23 +106,13 @@ def _node(plan: nodes.Plan, needed: set[str]) -> nodes.Plan:
             return _set_operation(plan, needed)
         case nodes.With():
             inputs = [_prune(child, {c.name for c in child.columns}) for child in plan.inputs[:-1]]
-            inputs = [_exactly(new, old) for new, old in zip(inputs, plan.inputs, strict=False)]
+            # those who read it do so by position
+            inputs = [narrowed(c, o.columns) for c, o in zip(inputs, plan.inputs, strict=False)]
             return plan.with_inputs([*inputs, _prune(plan.body, needed)])
         case nodes.Fragment():
             return _fragment(plan, needed)
         case _:
             return plan
-
-
-def _exactly(pruned: nodes.Plan, original: nodes.Plan) -> nodes.Plan:
-    """Positional readers need the columns in their places."""
-    if [c.name for c in pruned.columns] == [c.name for c in original.columns]:
-        return pruned
-    return _renames(pruned, original.columns)
-
-
-def _renames(plan: nodes.Plan, columns: Iterable[nodes.Column]) -> nodes.Plan:
-    return nodes.Project(plan, tuple(nodes.Item(c, column(c.name)) for c in columns))
 
 
 def _set_operation(plan: nodes.SetOperation, needed: set[str]) -> nodes.Plan:
@@ -133,10 +123,7 @@ def _set_operation(plan: nodes.SetOperation, needed: set[str]) -> nodes.Plan:
     sides = []
     for side in (plan.left, plan.right):
         columns = [side.columns[i] for i in places]
-        child = _prune(side, {c.name for c in columns})
-        if [c.name for c in child.columns] != [c.name for c in columns]:
-            child = _renames(child, columns)
-        sides.append(child)
+        sides.append(narrowed(_prune(side, {c.name for c in columns}), columns))
     if len(places) == len(plan.outputs):
         return plan.with_inputs(sides)
     outputs = tuple(plan.outputs[i] for i in places)
@@ -145,9 +132,7 @@ def _set_operation(plan: nodes.SetOperation, needed: set[str]) -> nodes.Plan:
 
 def _fragment(plan: nodes.Fragment, needed: set[str]) -> nodes.Plan:
     kept = [c for c in plan.columns if c.name in needed] or list(plan.columns[:1])
-    inner = _prune(plan.plan, {c.name for c in kept})
-    if [c.name for c in inner.columns] != [c.name for c in kept]:
-        inner = _renames(inner, kept)
+    inner = narrowed(_prune(plan.plan, {c.name for c in kept}), kept)
     if inner is plan.plan:
         return plan
     return nodes.Fragment(plan.source, inner, plan.number)

@@ -24,8 +24,7 @@ from dovetail.plan.expressions import (
     substitute,
     transform_plan,
 )
-
-Parts = list[exp.Expression]
+from dovetail.plan.shapes import Parts, filtered
 
 
 def push_filters(plan: nodes.Plan, context: Context) -> nodes.Plan:
@@ -159,8 +158,7 @@ def _filter(plan: nodes.Plan, parts: Sequence[exp.Expression]) -> nodes.Plan:
     for part in parts:
         if part not in distinct:
             distinct.append(part)
-    predicate = conjunction(distinct)
-    return plan if predicate is None else nodes.Filter(plan, predicate)
+    return filtered(plan, distinct)
 
 
 def _reads_volatile(part: exp.Expression, mapping: dict[str, exp.Expression]) -> bool:

@@ -37,8 +37,7 @@ from dovetail.plan.expressions import (
     transform_plan,
     unparenthesized,
 )
-
-Parts = list[exp.Expression]
+from dovetail.plan.shapes import Parts, alike, filtered, narrowed
 
 
 def unnest_subqueries(plan: nodes.Plan, context: Context) -> nodes.Plan:
@@ -70,12 +69,7 @@ def _unnest(plan: nodes.Filter) -> nodes.Plan:
             result = made
     if result is plan.input:
         return plan
-    predicate = conjunction(left)
-    if predicate is not None:
-        result = nodes.Filter(result, predicate)
-    if result.columns == plan.columns:
-        return result
-    return nodes.Project(result, tuple(nodes.Item(c, column(c.name)) for c in plan.columns))
+    return narrowed(filtered(result, left), plan.columns)
 
 
 # -- EXISTS and IN ----------------------------------------------------------------------------
@@ -115,7 +109,7 @@ def _in(
     if value.name not in plan.names:
         return None
     member = subquery.columns[0]
-    if not _comparable(plan.column(value.name), member):
+    if not alike(plan.column(value.name), member):
         return None
     if negated and (
         plan.column(value.name).nullable or member.nullable or _may_become_null(member)
@@ -138,11 +132,6 @@ def _in(
     same = exp.EQ(this=value.copy(), expression=wanted)
     condition = conjunction([same, *pulled.parts])
     return nodes.Join("anti" if negated else "semi", plan, pulled.plan, condition)
-
-
-def _comparable(a: nodes.Column, b: nodes.Column) -> bool:
-    """Whether ``=`` compares the two as IN does: without a conversion that one of them lacks."""
-    return a.type == b.type or a.type.family == b.type.family == "integer"
 
 
 def _may_become_null(of: nodes.Column) -> bool:
@@ -168,21 +157,11 @@ def _pull(plan: nodes.Plan, outer: frozenset[str]) -> _Pulled | None:
     match plan:
         case nodes.Filter():
             below = _pull(plan.input, outer)
-            if below is None:
+            split = _split(plan.predicate, plan.input.names, outer)
+            if below is None or split is None:
                 return None
-            own: Parts = []
-            moved: Parts = []
-            for part in conjuncts(plan.predicate):
-                free = free_columns(part) - plan.input.names
-                if not free:
-                    own.append(part)
-                elif free <= outer and not has_subquery(part) and not is_volatile(part):
-                    moved.append(part)
-                else:
-                    return None
-            predicate = conjunction(own)
-            kept = below.plan if predicate is None else nodes.Filter(below.plan, predicate)
-            return _Pulled(kept, [*below.parts, *moved])
+            own, moved = split
+            return _Pulled(filtered(below.plan, own), [*below.parts, *moved])
         case nodes.Join() if plan.kind in ("inner", "cross"):
             return _pull_join(plan, outer)
         case nodes.Project() if all(item.is_rename for item in plan.items):
@@ -191,20 +170,29 @@ def _pull(plan: nodes.Plan, outer: frozenset[str]) -> _Pulled | None:
             return None
 
 
-def _pull_join(plan: nodes.Join, outer: frozenset[str]) -> _Pulled | None:
-    left, right = _pull(plan.left, outer), _pull(plan.right, outer)
-    if left is None or right is None:
-        return None
+def _split(
+    predicate: exp.Expression | None, names: frozenset[str], outer: frozenset[str]
+) -> tuple[Parts, Parts] | None:
+    """The parts over ``names`` alone, and those with outer references; None if some has others."""
     own: Parts = []
     moved: Parts = []
-    for part in conjuncts(plan.condition):
-        free = free_columns(part) - plan.left.names - plan.right.names
+    for part in conjuncts(predicate):
+        free = free_columns(part) - names
         if not free:
             own.append(part)
         elif free <= outer and not has_subquery(part) and not is_volatile(part):
             moved.append(part)
         else:
             return None
+    return own, moved
+
+
+def _pull_join(plan: nodes.Join, outer: frozenset[str]) -> _Pulled | None:
+    left, right = _pull(plan.left, outer), _pull(plan.right, outer)
+    split = _split(plan.condition, plan.left.names | plan.right.names, outer)
+    if left is None or right is None or split is None:
+        return None
+    own, moved = split
     condition = conjunction(own)
     kind: nodes.JoinKind = "cross" if condition is None else "inner"
     joined = nodes.Join(kind, left.plan, right.plan, condition)

@@ -1,0 +1,91 @@
+"""Small shapes that rules build and recognize: filters by parts, equalities, passed columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from sqlglot import exp
+
+from dovetail.plan import nodes
+from dovetail.plan.expressions import (
+    column,
+    conjunction,
+    conjuncts,
+    transform_plan,
+    unparenthesized,
+)
+
+Parts = list[exp.Expression]
+
+
+def filtered(
+    plan: nodes.Plan, parts: Iterable[exp.Expression], *, loose: bool = False
+) -> nodes.Plan:
+    """``plan`` with the rows for which all ``parts`` hold; itself without parts."""
+    predicate = conjunction(parts)
+    return plan if predicate is None else nodes.Filter(plan, predicate, loose)
+
+
+def narrowed(plan: nodes.Plan, columns: Sequence[nodes.Column]) -> nodes.Plan:
+    """``plan`` with these of its columns, in this order; itself when it has them so."""
+    if [c.name for c in plan.columns] == [c.name for c in columns]:
+        return plan
+    return nodes.Project(plan, tuple(nodes.Item(c, column(c.name)) for c in columns))
+
+
+def equal_columns(part: exp.Expression) -> tuple[str, str] | None:
+    """The two columns of ``a = b``, or None."""
+    bare = unparenthesized(part)
+    if (
+        isinstance(bare, exp.EQ)
+        and isinstance(bare.this, exp.Column)
+        and isinstance(bare.expression, exp.Column)
+    ):
+        return bare.this.name, bare.expression.name
+    return None
+
+
+def across(part: exp.Expression, left: nodes.Plan, right: nodes.Plan) -> tuple[str, str] | None:
+    """The columns of ``left`` and of ``right`` that ``part`` equates, or None."""
+    pair = equal_columns(part)
+    if pair is None:
+        return None
+    for a, b in (pair, pair[::-1]):
+        if a in left.names and b in right.names:
+            return a, b
+    return None
+
+
+def alike_across(join: nodes.Join) -> Iterator[tuple[str, str]]:
+    """Pairs of a left and a right column that the join equates and that compare alike."""
+    for part in conjuncts(join.condition):
+        pair = across(part, join.left, join.right)
+        if pair is not None and alike(join.left.column(pair[0]), join.right.column(pair[1])):
+            yield pair
+
+
+def alike(a: nodes.Column, b: nodes.Column) -> bool:
+    """Whether equal values of both are equal under every comparison with a third value."""
+    return a.type == b.type or a.type.family == b.type.family == "integer"
+
+
+def passed(plan: nodes.Project | nodes.Aggregate, name: str) -> str | None:
+    """The column of the input that column ``name`` is unchanged; None for a computed one."""
+    items = plan.items if isinstance(plan, nodes.Project) else plan.keys
+    for item in items:
+        if item.column.name == name and item.is_rename:
+            return item.expression.name
+    return None
+
+
+def fragments_in(plan: nodes.Plan) -> list[nodes.Fragment]:
+    """All fragments, those of nested subqueries included."""
+    found: list[nodes.Fragment] = []
+
+    def visit(node: nodes.Plan) -> nodes.Plan:
+        if isinstance(node, nodes.Fragment):
+            found.append(node)
+        return node
+
+    transform_plan(plan, visit)
+    return found
