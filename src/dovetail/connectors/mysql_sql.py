@@ -45,7 +45,7 @@ def render_fragment(request: FragmentRequest, limit: int) -> Fragment:
         expressions = [_text(item.unalias()) for item in query.selects]
         row, extra = row_sql(fields, expressions, limit)
         query.set("expressions", [exp.Var(this=row)])
-        return Fragment(_text(query), fields, extra)
+        return Fragment(_text(query, copy=False), fields, extra)
     names = [f"q.{_quoted(name)}" for name in query.named_selects]
     if len(names) != len(fields):
         raise InternalError(
@@ -53,7 +53,7 @@ def render_fragment(request: FragmentRequest, limit: int) -> Fragment:
         )
     row, extra = row_sql(fields, names, limit)
     order = _outer_order(query)
-    return Fragment(f"SELECT {row} FROM ({_text(query)}) AS q{order}", fields, extra)
+    return Fragment(f"SELECT {row} FROM ({_text(query, copy=False)}) AS q{order}", fields, extra)
 
 
 def _never_null(request: FragmentRequest) -> frozenset[str]:
@@ -67,7 +67,7 @@ def _never_null(request: FragmentRequest) -> frozenset[str]:
 
 def plain_sql(request: FragmentRequest) -> str:
     """The fragment as it is, without the encoding of rows: for EXPLAIN."""
-    return _text(safe_literals(request.query))
+    return _text(safe_literals(request.query), copy=False)
 
 
 def safe_literals(query: exp.Query) -> Any:
@@ -101,8 +101,9 @@ def safe_literals(query: exp.Query) -> Any:
     return query.copy().transform(replace, copy=False)
 
 
-def _text(node: exp.Expr) -> str:
-    return node.sql(dialect="mysql", comments=False)
+def _text(node: exp.Expr, *, copy: bool = True) -> str:
+    """In MySQL's dialect; without ``copy`` the node may be changed by it."""
+    return node.sql(dialect="mysql", comments=False, copy=copy)
 
 
 def _quoted(name: str) -> str:

@@ -46,7 +46,7 @@ def render(request: FragmentRequest, settings: PostgresSettings, source: str) ->
         elif column.type.family not in ("null", "other"):
             received = f"CAST({received} AS {column.type})"
         select.append(f"{received} AS {quote(column.name)}")
-    return Fragment(query.sql(dialect="postgres"), tuple(names), tuple(select))
+    return Fragment(query.sql(dialect="postgres", copy=False), tuple(names), tuple(select))
 
 
 def _encode_in_place(query: exp.Query, wires: list[Wire], names: list[str]) -> exp.Query | None:

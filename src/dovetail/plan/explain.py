@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sqlglot import exp
 
 from dovetail.plan import nodes
-from dovetail.plan.expressions import KeyFilter, PlanSubquery, has_subquery
+from dovetail.plan.expressions import KeyFilter, PlanSubquery
 
 
 def explain(plan: nodes.Plan, indent: str = "") -> str:
@@ -99,9 +99,5 @@ def _text(expression: exp.Expression, found: list[nodes.Plan]) -> str:
             return exp.Identifier(this=node.this, quoted=False)
         return node
 
-    shown = (
-        expression.copy().transform(visit, copy=False)
-        if (has_subquery(expression) or expression.find(exp.Identifier))
-        else expression
-    )
-    return shown.sql(dialect="duckdb")
+    shown: exp.Expression = expression.copy().transform(visit, copy=False)
+    return shown.sql(dialect="duckdb", copy=False)

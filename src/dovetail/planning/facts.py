@@ -29,13 +29,19 @@ class SourceFacts:
     def __init__(self, connectors: Mapping[str, Connector]) -> None:
         self._connectors = connectors
         self._silent: set[str] = set()
+        self._statistics: dict[int, tuple[TableInfo, Mapping[str, ColumnStatistics]]] = {}
 
     def statistics(self, table: TableInfo) -> Mapping[str, ColumnStatistics]:
         """Of the table's columns, by visible name."""
         connector = self._connectors.get(table.source)
         if connector is None or connector.capabilities.engine_reads:
             return {}
-        return self._asked(table.source, lambda: connector.statistics(table)) or {}
+        # Asked of every column of every join that is tried: kept here beside its table.
+        known = self._statistics.get(id(table))
+        if known is None:
+            found = self._asked(table.source, lambda: connector.statistics(table)) or {}
+            known = self._statistics[id(table)] = (table, found)
+        return known[1]
 
     def estimate(self, source: str, plan: nodes.Plan) -> Estimate | None:
         """The source's own estimate for as much of a filtered table as it would filter itself."""

@@ -96,7 +96,7 @@ def _statement(plan: nodes.Plan, names: Sequence[str]) -> tuple[_Statement, str]
         table = exp.Table(this=exp.Identifier(this=f"{mark}_{plan.number}_", quoted=True))
         return table, {c.name: c.name for c in plan.columns}
 
-    text = SqlBuilder(leaf).query(plan, names).sql(dialect="duckdb")
+    text = SqlBuilder(leaf).query(plan, names).sql(dialect="duckdb", copy=False)
 
     def statement(relations: Mapping[int, str]) -> str:
         result = text

@@ -20,6 +20,7 @@ from dovetail.optimize.context import Context
 from dovetail.plan import nodes
 from dovetail.plan.expressions import (
     PlanSubquery,
+    contains,
     function_name,
     is_volatile,
     map_expressions,
@@ -219,6 +220,8 @@ def _replace(
 
 def _midnights(expression: exp.Expression, columns: dict[str, nodes.Column]) -> exp.Expression:
     """A DATE column compared with a timestamp at midnight is compared with that day."""
+    if not contains(expression, *_COMPARISONS, exp.Between):
+        return expression
     changed = False
 
     def day(literal: exp.Expression) -> exp.Expression | None:
