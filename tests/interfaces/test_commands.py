@@ -229,3 +229,17 @@ def test_what_a_command_loads(folder: Path, arguments: list[str], unwanted: list
     if arguments[0] == "query" and "--help" not in arguments:
         assert {"duckdb", "pyarrow"} <= loaded
     assert sorted(loaded & set(unwanted)) == []
+
+
+@pytest.mark.parametrize(
+    ("form", "line"),
+    [
+        ("csv", "101,12:00:00+02"),
+        ("jsonl", '{"b":"101","t":"12:00:00+02"}'),
+        ("table", " 101 | 12:00:00+02"),
+        ("insert", "('101', '12:00:00+02');"),
+    ],
+)
+def test_bits_and_times_with_a_zone(dovetail: Command, form: str, line: str) -> None:
+    done = dovetail("query", "--format", form, "select '101'::bit b, '12:00:00+02'::timetz t")
+    assert done.out.splitlines()[-1] == line

@@ -45,6 +45,7 @@ from dovetail.errors import (
     TimeoutExceededError,
 )
 from dovetail.execution import crew
+from dovetail.execution.carried import carried
 from dovetail.execution.errors import (
     BrokenOffError,
     RefusedPlanError,
@@ -387,7 +388,11 @@ class Run:
             values = dict(given) if isinstance(given, Mapping) else list(given)
         cursor = self._execute(statement, values)
         if not self._work.types:  # known only now: a PIVOT over the values it finds
-            self._types = [str(column[1]) for column in cursor.description or ()]
+            columns = [(str(name), str(type_)) for name, type_, *_ in cursor.description or ()]
+            self._types = [type_ for _, type_ in columns]
+            exact = carried(statement, columns)
+            if exact != statement:
+                cursor = self._execute(exact, values)
         return cursor.to_arrow_reader(_BATCH_ROWS)
 
     def _execute(self, statement: str, values: Any = None) -> Any:

@@ -16,6 +16,7 @@ from dovetail.connectors.base import (
     quote,
 )
 from dovetail.errors import DataError
+from dovetail.execution.carried import carried
 from dovetail.execution.run import Piece, Work
 from dovetail.language.sql.judge import Judged
 from dovetail.planning.planned import Planned, TableKey, new_tag
@@ -95,6 +96,7 @@ def fallback(
         columns = [(n, t.text) for n, (_, t) in zip(names, described, strict=True)]
     else:
         columns = []
+    text = carried(text, columns)
     work = Work(
         pieces,
         lambda relations: text,

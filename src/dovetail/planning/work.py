@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
+from dovetail.execution.carried import carried
 from dovetail.execution.keys import KeyLookup
 from dovetail.execution.run import Piece, Work
 from dovetail.optimize.context import Context
@@ -34,15 +35,17 @@ def work_of(
     pieces = tuple(_piece(f, federated, context, tag) for f in federated.fragments)
     residual = materialized(federated.plan)
     statement, text = _statement(residual, names)
+    types = [type_.text for _, type_ in described]
+    columns = list(zip(names, types, strict=True))
     return (
         Work(
             pieces,
-            statement,
-            [t.text for _, t in described],
+            lambda relations: carried(statement(relations), columns),
+            types,
             materialize=_read_repeatedly(federated.plan) | _joined(federated, pieces, context),
             lookups=tuple(_lookups(federated, context)),
         ),
-        text,
+        carried(text, columns),
     )
 
 

@@ -61,6 +61,10 @@ What the columns of every kind of source become, and how they travel. This page 
 connectors' own tables (`make regen` writes it); every line is tested against what the source's own
 driver returns. A value that a type cannot hold exactly is an error that names table and column,
 never a silent change; what is converted is said here.
+
+Results reach programs as Arrow, which has no form for some types of DuckDB: `HUGEINT` travels as
+`DECIMAL(38,0)`, `BIT` and `TIME WITH TIME ZONE` as text (`101`, `12:00:00+02`), also inside of
+lists, structs and maps.
 """
 
 

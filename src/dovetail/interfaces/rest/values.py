@@ -125,8 +125,7 @@ def _encode(array: pa.Array, kind: _Kind, as_text: bool) -> list[Any]:
             return [None if v is None else _json(v) for v in array.to_pylist()]
         return list(array.to_pylist())
     if types.is_binary(type_) or types.is_large_binary(type_) or types.is_binary_view(type_):
-        convert_bytes = _bits if kind.name == "BIT" else _blob
-        return [None if v is None else convert_bytes(v) for v in array.to_pylist()]
+        return [None if v is None else _blob(v) for v in array.to_pylist()]
     if types.is_temporal(type_):
         return _temporal(array)
     return _nested(array, kind, as_text)
@@ -177,11 +176,6 @@ def _json(text: str) -> Any:
 
 def _blob(value: bytes) -> dict[str, str]:
     return {"$base64": base64.b64encode(value).decode("ascii")}
-
-
-def _bits(value: bytes) -> str:
-    """DuckDB's bits: the first byte counts the padding bits in front."""
-    return "".join(f"{byte:08b}" for byte in value[1:])[value[0] :]
 
 
 # -- dates and times -------------------------------------------------------------------------------
