@@ -223,6 +223,23 @@ def test_sums_are_added_up_where_the_rows_are(split: Federated, session: Session
         assert sorted(pushed, key=str) == sorted(session.sql(sql, rules=False).rows(), key=str)
 
 
+def test_truths_are_added_up_where_the_rows_are(split: Federated, session: Session) -> None:
+    """MySQL has no bool_and; there the rows come."""
+    sql = """
+        select c.grade, bool_and(s.amount > 0) as every, bool_or(s.code = 'c7 ') as some,
+               bool_or(c.grade = 3 and s.amount > 9.7) as both, bool_and(c.grade < 5) as low
+        from fn_sale s left join fn_customer c on s.customer = c.id group by c.grade
+    """
+    check(session, split.local, sql)
+    sql = sql.replace("bool_or(c.grade = 3 and s.amount > 9.7) as both,", "")
+    check(session, split.local, sql)
+    always = {"pg": "always", "my": "always"}
+    whole = sorted(session.sql(sql, pushdown=always).rows(), key=str)
+    assert whole == sorted(session.sql(sql, rules=False).rows(), key=str)
+    source = next(f["source"] for f in session.explain(sql).fragments if "fn_sale" in f["sql"])
+    assert (_moved(session, sql, "always")["fn_sale"] <= CUSTOMERS + 501) == (source == "pg")
+
+
 def test_an_aggregate_without_keys_over_no_rows(split: Federated, session: Session) -> None:
     sql = """
         select count(*) as n, count(s.code) as m, sum(s.amount) as t

@@ -216,10 +216,10 @@ def _two_steps(
                 or not (star or own <= names)
             ):
                 return None
-        case exp.Sum() | exp.Min() | exp.Max():
+        case exp.Sum() | exp.Min() | exp.Max() | exp.LogicalAnd() | exp.LogicalOr():
             if isinstance(call.this, exp.Distinct) or call.expressions:
                 return None
-            if isinstance(call, exp.Min | exp.Max) and not own & names:
+            if not isinstance(call, exp.Sum) and not own & names:
                 return None, item, finished
             if not own or not own <= names:
                 return None

@@ -316,13 +316,17 @@ VOLATILE_FUNCTIONS = frozenset(
 )
 
 
+_SPELLED_BY_DUCKDB = {"logical_and": "bool_and", "logical_or": "bool_or"}
+
+
 def function_name(node: exp.Expr) -> str | None:
     """The lower-case name of a function call, as DuckDB spells it; None for anything else."""
     if isinstance(node, exp.Anonymous | exp.AnonymousAggFunc):
         name = node.this
         return str(name.name if isinstance(name, exp.Expression) else name).lower()
     if isinstance(node, exp.Func):
-        return str(node.sql_name()).lower()
+        name = str(node.sql_name()).lower()
+        return _SPELLED_BY_DUCKDB.get(name, name)
     return None
 
 

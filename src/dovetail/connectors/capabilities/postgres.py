@@ -162,6 +162,8 @@ def _aggregates() -> dict[tuple[str, tuple[str, ...]], Entry]:
         if operand != "boolean":
             for name in ("min", "max"):
                 table[name, (operand,)] = Entry(operand)
+    for name in ("bool_and", "bool_or"):
+        table[name, ("boolean",)] = Entry("boolean")
     table["count", ("text",)] = Entry("integer")
     for name in ("min", "max"):
         table[name, ("text",)] = Entry("text", _extreme)

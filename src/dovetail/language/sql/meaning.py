@@ -224,9 +224,13 @@ def _function(node: dict[str, Any], parent: str) -> Any:
     if node.get("schema") == "main":
         node["schema"] = ""
     node.pop("is_operator", None)  # how it is printed
+    children = node["children"]
+    if name in ("bool_and", "bool_or"):
+        # They take nothing but BOOLEAN, and DuckDB casts nothing to it by itself: where both texts
+        # are accepted, the cast is to the type that is there.
+        node["children"] = children = [_without_boolean_cast(child) for child in children]
     if node["class"] != "FUNCTION":
         return node
-    children = node["children"]
     if name in _DATE_PART_FIRST and children and _is_text(children[0]):
         # DuckDB folds the case of date part names, and has several for some.
         part = _text_of(children[0]).lower()
@@ -306,6 +310,12 @@ def _cast(node: dict[str, Any]) -> Any:
     if target == "DOUBLE" and _is_text(child) and _SMALL_INTEGER.fullmatch(_text_of(child)):
         # '3' and 3 are the same DOUBLE; so INTERVAL '3' DAY is INTERVAL 3 DAY.
         return {**node, "child": _integer(int(_text_of(child)))}
+    return node
+
+
+def _without_boolean_cast(node: Any) -> Any:
+    if node.get("class") == "CAST" and node["cast_type"].get("id") == "BOOLEAN":
+        return node if node["try_cast"] else {**node["child"], "alias": node["alias"]}
     return node
 
 
