@@ -18,8 +18,7 @@ from dovetail.plan.sql import SqlBuilder
 
 def request_of(fragment: nodes.Fragment, table: Capabilities, tag: str) -> FragmentRequest:
     """The connector's view of a fragment: SQL tree, output columns, and whether it is a scan."""
-    translate, sort_key = translator(table, fragment.plan)
-    query = SqlBuilder(_scan_leaf, translate, sort_key).query(fragment.plan)
+    query = SqlBuilder(_scan_leaf, *translator(table, fragment.plan)).query(fragment.plan)
     columns = tuple(OutputColumn(c.name, c.type, c.native_type, c.label) for c in fragment.columns)
     scan, filtered = _table_scan(fragment.plan)
     return FragmentRequest(

@@ -78,6 +78,7 @@ def check(plan: nodes.Plan, table: Capabilities, delivered: Collection[str] | No
     """
     columns: dict[str, nodes.Column] = {}
     rounded: set[str] = set()  # DOUBLEs computed at the source: may be delivered, not used
+    as_bytes: set[str] = set()  # texts that were grouped as bytes: may be delivered, not used
 
     def enter(node: nodes.Plan) -> nodes.Plan:
         columns.update({c.name: c for c in node.columns})
@@ -99,6 +100,8 @@ def check(plan: nodes.Plan, table: Capabilities, delivered: Collection[str] | No
                     raise Untranslatable(f"grouping sets are not offered by {table.kind}")
                 for item in node.keys:
                     groupable(item.column)
+                    if grouped_as_bytes(table, item.column):
+                        as_bytes.add(item.column.name)
             case nodes.Distinct():
                 if node.on:
                     raise Untranslatable("DISTINCT ON is not offered")
@@ -116,18 +119,28 @@ def check(plan: nodes.Plan, table: Capabilities, delivered: Collection[str] | No
                     sortable(key.expression)
             case nodes.Filter() if node.loose:
                 for part in conjuncts(node.predicate):
+                    unused(part)
                     translate_filter(part, table, columns, lambda inner: visit(inner))
                 return
         for expression in node_expressions(node):
             inspect(node, expression)
 
+    def unused(expression: exp.Expression) -> None:
+        if free_columns(expression) & as_bytes:
+            raise Untranslatable("text that is grouped at the source is used further")
+
     def inspect(node: nodes.Plan, expression: exp.Expression) -> None:
         if isinstance(expression, exp.Column):
+            if expression.name in as_bytes and isinstance(node, nodes.Project):
+                as_bytes.update(i.column.name for i in node.items if i.expression is expression)
+            elif expression.name in as_bytes and not isinstance(node, nodes.Aggregate):
+                unused(expression)
             if expression.name in rounded and isinstance(node, nodes.Project):
                 rounded.update(i.column.name for i in node.items if i.expression is expression)
             elif expression.name in rounded and not isinstance(node, nodes.Project):
                 raise Untranslatable("a DOUBLE computed at the source decides about rows")
             return
+        unused(expression)
         if free_columns(expression) & rounded:
             raise Untranslatable("a DOUBLE computed at the source is used further")
         value = translate(expression, table, columns, lambda inner: visit(inner))
@@ -140,6 +153,7 @@ def check(plan: nodes.Plan, table: Capabilities, delivered: Collection[str] | No
     def groupable(column: nodes.Column) -> None:
         operand = operand_class(column.type, column.native_type)
         exact = operand not in ("text", "char") or table.text_is_exact(column.collation)
+        exact = exact or grouped_as_bytes(table, column)
         exact = exact and not read_as_null(table, column)
         if operand is None or operand == "double" or not exact or column.name in rounded:
             raise Untranslatable(
@@ -202,8 +216,16 @@ def split_filter(
     return exact, loose, above
 
 
-def translator(table: Capabilities, fragment: nodes.Plan) -> tuple[_Translate, _Translate]:
-    """The two functions the SQL builder needs for a source: expressions and sort keys."""
+def grouped_as_bytes(table: Capabilities, column: nodes.Column) -> bool:
+    """Whether a grouping key has to be turned into bytes, and may be."""
+    is_text = operand_class(column.type, column.native_type) in ("text", "char")
+    return is_text and table.text_bytes is not None and not table.text_is_exact(column.collation)
+
+
+def translator(
+    table: Capabilities, fragment: nodes.Plan
+) -> tuple[_Translate, _Translate, _Translate]:
+    """What the SQL builder needs for a source: expressions, sort keys and grouping keys."""
     inner: dict[str, nodes.Column] = {}
 
     def enter(node: nodes.Plan) -> nodes.Plan:
@@ -228,4 +250,16 @@ def translator(table: Capabilities, fragment: nodes.Plan) -> tuple[_Translate, _
             return table.order_text(node)
         return expression(node, columns)
 
-    return expression, sort_key
+    def group_key(node: exp.Expression, columns: Mapping[str, nodes.Column]) -> exp.Expression:
+        made = expression(node, columns)
+        if table.text_bytes is None:
+            return made
+        known = {**inner, **columns}
+        if isinstance(node, exp.Column):
+            is_text = grouped_as_bytes(table, known[node.name])
+        else:
+            operand = translate(node, table, known, lambda plan: None).operand
+            is_text = operand.startswith(("text", "char"))
+        return table.text_bytes(made) if is_text else made
+
+    return expression, sort_key, group_key

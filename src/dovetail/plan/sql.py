@@ -70,12 +70,19 @@ class SqlBuilder:
     """
 
     def __init__(
-        self, leaf: Leaf, translate: Translate = same, sort_key: Translate | None = None
+        self,
+        leaf: Leaf,
+        translate: Translate = same,
+        sort_key: Translate | None = None,
+        group_key: Translate | None = None,
     ) -> None:
-        """``sort_key`` translates ORDER BY terms where they need more than ``translate``."""
+        """``sort_key`` and ``group_key`` translate what ORDER BY and GROUP BY name, where that
+        needs more than ``translate``.
+        """
         self._leaf = leaf
         self._translate = translate
         self._sort_key = sort_key or translate
+        self._group_key = group_key or translate
         self._aliases = 0
         self._ctes: dict[str, tuple[str, ...]] = {}
         self._scopes: list[dict[str, exp.Expression]] = []
@@ -225,7 +232,8 @@ class SqlBuilder:
         expressions = [item.expression for item in (*plan.keys, *plan.aggregates)]
         if block.stage > _WHERE or not self._foldable(block, expressions):
             block = self._derive(block, plan.input.columns)
-        keys = [self._expression(i.expression, block, plan.input.columns) for i in plan.keys]
+        below = plan.input.columns
+        keys = [self._expression(i.expression, block, below, self._group_key) for i in plan.keys]
         if any(_is_literal(k) for k in keys):  # would be read as positions
             block = self._derive(block, plan.input.columns)
             block = self._materialize_keys(block, plan)

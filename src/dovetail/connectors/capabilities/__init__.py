@@ -84,12 +84,14 @@ class Capabilities:
     ``engine_reads`` is set for sources that the engine reads with its own scanner and semantics:
     nothing is translated for them, the engine filters while it scans. ``nodes`` are names of plan
     nodes the source runs; ``joins`` the join kinds. ``entries`` maps ``(operator, operand
-    classes)`` to an :class:`Entry`; ``aggregates`` likewise for aggregate functions. ``key_text``
-    says how a text value is compared bytewise (None: it cannot be used as a key). ``text_mixes``
-    tells whether a constant may meet text of a collation without an error. ``dates_are_exact``
-    False: some dates of the source are read as NULL (MySQL's zero dates), so what it computes of
-    a date column is only good for a looser filter. ``keys`` writes the predicate of a dynamic
-    filter over a value of an operand class (None: it cannot); it may keep more rows.
+    classes)`` to an :class:`Entry`; ``aggregates`` likewise for aggregate functions. ``order_text``
+    writes a text sort key so that it sorts byte by byte (None: it cannot). Where a collation makes
+    text compare otherwise (``text_is_exact`` False), ``text_bytes`` writes a text as the bytes of
+    its UTF-8, for grouping (None: it is not grouped). ``text_mixes`` tells whether a constant may
+    meet text of a collation without an error. ``dates_are_exact`` False: some dates of the source
+    are read as NULL (MySQL's zero dates), so what it computes of a date column is only good for a
+    looser filter. ``keys`` writes the predicate of a dynamic filter over a value of an operand
+    class (None: it cannot); it may keep more rows.
     """
 
     kind: str
@@ -101,6 +103,7 @@ class Capabilities:
     aggregates: Mapping[tuple[str, tuple[str, ...]], Entry] = field(default_factory=dict)
     order_text: Callable[[exp.Expression], exp.Expression] | None = None
     text_is_exact: Callable[[str | None], bool] = lambda collation: False
+    text_bytes: Callable[[exp.Expression], exp.Expression] | None = None
     dates_are_exact: bool = True
     text_mixes: Callable[[str, str | None], bool] = lambda text, collation: True
     literal: Callable[[str, str], exp.Expression | None] = lambda value, type_: None

@@ -1,8 +1,9 @@
 """MySQL and MariaDB: what they compute as DuckDB does.
 
-Text is the trap: default collations ignore case, accents and trailing spaces (S1, S5). Equality
-and LIKE are pushed in their looser form, which can use an index and keeps every wanted row; the
-exact predicate stays above. Order of text, ``<>`` and grouping by text stay local.
+Text is the trap: default collations ignore case, accents and trailing spaces (S1, S5). So text is
+compared and grouped by the bytes of its UTF-8, which is how DuckDB does it; beside that stand
+equality and LIKE as the collation has them, which keep every wanted row and may use an index.
+Sorting by text stays local.
 
 Zero and partial dates are read as NULL, so predicates over dates are looser too, and dates are
 neither grouped, sorted nor aggregated at the source.
@@ -19,6 +20,38 @@ from dovetail.connectors.capabilities import Capabilities, Costs, Entry, Keys
 
 _NUMBERS = ("integer", "decimal")
 _COMPARE = ("=", "<>", "<", "<=", ">", ">=")
+_LOOSE = ("text loose", "char loose")
+
+
+def _utf8(text: exp.Expression) -> exp.Expression:
+    to = exp.DataType(this=exp.DType.CHARACTER_SET, kind=exp.Var(this="utf8mb4"))
+    return exp.Cast(this=text.copy(), to=to)
+
+
+def _bytes(text: exp.Expression) -> exp.Expression:
+    return exp.Cast(this=_utf8(text), to=exp.DataType.build("BINARY"))
+
+
+def _compare_bytes(
+    left: exp.Expression, right: exp.Expression, *, node: exp.Expression
+) -> exp.Expression:
+    return type(node)(this=_bytes(left), expression=_bytes(right))
+
+
+def _null_safe_bytes(
+    left: exp.Expression, right: exp.Expression, *, node: exp.Expression
+) -> exp.Expression:
+    return _null_safe(_bytes(left), _bytes(right), node=node)
+
+
+def _equal_constant(
+    left: exp.Expression, right: exp.Expression, *, node: exp.Expression
+) -> exp.Expression:
+    both = exp.And(
+        this=exp.EQ(this=left.copy(), expression=right.copy()),
+        expression=_compare_bytes(left, right, node=node),
+    )
+    return exp.Paren(this=both)
 
 
 def _null_safe(
@@ -31,7 +64,19 @@ def _null_safe(
 def _like(
     value: exp.Expression, pattern: exp.Expression, *, node: exp.Expression
 ) -> exp.Expression:
-    return exp.Like(this=value, expression=pattern)
+    binary = exp.Collate(this=_utf8(value), expression=exp.Var(this="utf8mb4_bin"))
+    exact = exp.Like(this=binary, expression=pattern.copy())
+    if pattern.name[:1] in ("", "%", "_"):
+        return exact
+    return exp.Paren(this=exp.And(this=exp.Like(this=value, expression=pattern), expression=exact))
+
+
+def _average(
+    value: exp.Expression, *, node: exp.Expression, condition: exp.Expression | None
+) -> exp.Expression:
+    # AVG of a decimal is a decimal with four more digits, not the nearest DOUBLE.
+    total = exp.Add(this=exp.Sum(this=value.copy()), expression=exp.Literal.number("0e0"))
+    return exp.Div(this=exp.Paren(this=total), expression=exp.Count(this=value))
 
 
 def _extract(value: exp.Expression, *, node: exp.Expression) -> exp.Expression:
@@ -64,9 +109,16 @@ def _entries() -> dict[tuple[str, tuple[str, ...]], Entry]:
             table[operator, (operand, operand)] = Entry("boolean")
         table[operator, ("double", "decimal")] = Entry("boolean")
         table[operator, ("double", "integer")] = Entry("boolean")
-    for operand in ("text loose", "char loose"):
-        table["=", (operand, "text")] = Entry("boolean", exact=False)
-    table["like", ("text loose", "text")] = Entry("boolean", _like, exact=False)
+    for left, right in product((*_LOOSE, "text"), (*_LOOSE, "text")):
+        if left == right == "text":
+            continue  # constants
+        for operator in _COMPARE:
+            table[operator, (left, right)] = Entry("boolean", _compare_bytes)
+        if "text" in (left, right):
+            table["=", (left, right)] = Entry("boolean", _equal_constant)
+        for operator in ("is distinct from", "is not distinct from"):
+            table[operator, (left, right)] = Entry("boolean", _null_safe_bytes)
+    table["like", ("text loose", "text")] = Entry("boolean", _like)
     for unit in ("year", "month", "day", "quarter"):
         for operand in ("date", "timestamp"):
             table[f"extract {unit}", (operand,)] = Entry("integer", _extract)
@@ -81,6 +133,9 @@ def _aggregates() -> dict[tuple[str, tuple[str, ...]], Entry]:
             table[name, (operand,)] = Entry(operand)
     for operand in _NUMBERS:
         table["sum", (operand,)] = Entry(operand)
+        table["avg", (operand,)] = Entry("double", _average, output_only=True)
+    for operand in _LOOSE:
+        table["count", (operand,)] = Entry("integer")
     return table
 
 
@@ -163,6 +218,7 @@ CAPABILITIES = Capabilities(
     entries=_entries(),
     aggregates=_aggregates(),
     literal=_literal,
+    text_bytes=_bytes,
     text_mixes=_mixes,
     dates_are_exact=False,
     keys=_keys,

@@ -8,7 +8,7 @@ the expression once, bottom-up, and know the operand class of every part.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from sqlglot import exp
@@ -330,6 +330,15 @@ class _Translator:
         tests = [self.comparison(exp.EQ(), operand, member) for member in members]
         exact = all(test.exact for test in tests)
         plain = all(isinstance(test.expression, exp.EQ) for test in tests)
+        as_bytes = self.table.text_bytes
+        if as_bytes is not None and operand.operand.endswith("loose") and exact:
+            # One list as the collation compares, for an index, and one that decides.
+            values = [member.expression for member in members]
+            listed = exp.In(this=operand.expression, expressions=[v.copy() for v in values])
+            decides = exp.In(
+                this=as_bytes(operand.expression), expressions=[as_bytes(v) for v in values]
+            )
+            return Value(exp.Paren(this=exp.And(this=listed, expression=decides)), "boolean")
         if plain:
             left = tests[0].expression.this
             rights = [test.expression.expression for test in tests]
@@ -353,7 +362,15 @@ class _Translator:
             for side in (left, right):
                 if side.operand == "decimal" and _digits(side) > _EXACT_DIGITS:
                     self.refuse("a comparison of a DOUBLE with a long decimal")
-        return self.apply(_COMPARISONS[type(node)], node, [left, right])
+        value = self.apply(_COMPARISONS[type(node)], node, [left, right])
+        if isinstance(node, exp.EQ) and left.column is not None and right.column is not None:
+            loose = left.operand.endswith("loose") and right.operand.endswith("loose")
+            if loose and left.column.collation == right.column.collation is not None:
+                # What decides are the bytes; an index serves the collation's own equality.
+                plain = exp.EQ(this=left.expression.copy(), expression=right.expression.copy())
+                both = exp.And(this=plain, expression=value.expression)
+                return replace(value, expression=exp.Paren(this=both))
+        return value
 
     def like(self, node: exp.Like) -> Value:
         operand = self.value(node.this)
