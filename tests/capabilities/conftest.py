@@ -96,7 +96,9 @@ def place(request: pytest.FixtureRequest, server_run: Run) -> Iterator[Place]:
     load(database, local, name, pairs, list(rows(pairs)))
     database.analyze()
     table = postgres.CAPABILITIES if kind == "postgres" else mysql.CAPABILITIES
-    with dovetail.connect({"sources": {"s": database.source()}}) as session:
+    # What may go down does, also where it would not pay.
+    config = {"sources": {"s": database.source(pushdown="always")}}
+    with dovetail.connect(config) as session:
         yield Place(f"s.{name}", pairs, table, session, local, database, collation == "c")
     local.close()
     database.drop()

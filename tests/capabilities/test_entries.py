@@ -215,7 +215,8 @@ def test_constants(place: Place) -> None:
 GROUPED = {
     "postgres": {"integer", "decimal", "date", "timestamp", "timestamptz"}
     | {"boolean", "text", "char"},
-    "mysql": {"integer", "decimal", "text loose", "char loose"},
+    "mysql": {"integer", "decimal", "text loose", "char loose", "date", "timestamp"}
+    | {"timestamptz"},
 }
 
 

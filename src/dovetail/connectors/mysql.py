@@ -66,6 +66,8 @@ class MySQLConnector(Connector):
         """What MySQL computes as DuckDB does."""
         from dovetail.connectors.capabilities import mysql
 
+        if self.settings.zero_dates == "error":
+            return mysql.SEEING_ZERO_DATES
         return mysql.CAPABILITIES
 
     def catalog(self) -> SourceCatalog:

@@ -90,11 +90,13 @@ class _Cutter:
         if pushed <= fetched * _NEAR:
             self.notes, self.decisions = notes, decisions  # of pieces that there will not be
             return whole
-        self.decisions.append(
+        decision = (
             f"{source}: {_title(plan)} stays here: computed there {pushed * 1e3:.0f} ms "
             f"({self.cost.cardinality.rows(plan):,.0f} rows), its inputs fetched "
             f"{fetched * 1e3:.0f} ms, by estimate"
         )
+        if decision not in self.decisions:
+            self.decisions.append(decision)
         return pieces
 
     def _runs_whole(self, plan: nodes.Plan, delivered: Collection[str]) -> str | None:

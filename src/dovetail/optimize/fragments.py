@@ -10,7 +10,7 @@ from sqlglot import exp
 from dovetail.connectors.base import FragmentRequest, OutputColumn, TableScan
 from dovetail.connectors.capabilities import Capabilities, Keys
 from dovetail.errors import InternalError
-from dovetail.optimize.pushable import translator
+from dovetail.optimize.pushable import target_of
 from dovetail.plan import nodes
 from dovetail.plan.expressions import KeyFilter
 from dovetail.plan.sql import SqlBuilder
@@ -18,7 +18,7 @@ from dovetail.plan.sql import SqlBuilder
 
 def request_of(fragment: nodes.Fragment, table: Capabilities, tag: str) -> FragmentRequest:
     """The connector's view of a fragment: SQL tree, output columns, and whether it is a scan."""
-    query = SqlBuilder(_scan_leaf, *translator(table, fragment.plan)).query(fragment.plan)
+    query = SqlBuilder(_scan_leaf, target_of(table, fragment.plan)).query(fragment.plan)
     columns = tuple(OutputColumn(c.name, c.type, c.native_type, c.label) for c in fragment.columns)
     scan, filtered = _table_scan(fragment.plan)
     return FragmentRequest(

@@ -1,7 +1,7 @@
 """Whether a source can run a plan as it is, and the translation of its expressions.
 
-:func:`check` walks a plan against the capability table of its source; :func:`translator` gives the
-SQL builder the two functions that turn DuckDB's meaning into the source's dialect.
+:func:`check` walks a plan against the capability table of its source; :func:`target_of` gives the
+SQL builder what turns DuckDB's meaning into the source's dialect.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ from dovetail.plan.expressions import (
     transform_plan,
 )
 from dovetail.plan.shapes import Parts
-
-_Translate = Callable[[exp.Expression, Mapping[str, nodes.Column]], exp.Expression]
+from dovetail.plan.sql import Target
 
 
 def only_source(plan: nodes.Plan) -> str | None:
@@ -154,7 +153,7 @@ def check(plan: nodes.Plan, table: Capabilities, delivered: Collection[str] | No
         operand = operand_class(column.type, column.native_type)
         exact = operand not in ("text", "char") or table.text_is_exact(column.collation)
         exact = exact or grouped_as_bytes(table, column)
-        exact = exact and not read_as_null(table, column)
+        exact = exact and not (read_as_null(table, column) and table.date_or_null is None)
         if operand is None or operand == "double" or not exact or column.name in rounded:
             raise Untranslatable(
                 f"{table.kind} may group {column.native_type or column.type} otherwise"
@@ -222,44 +221,46 @@ def grouped_as_bytes(table: Capabilities, column: nodes.Column) -> bool:
     return is_text and table.text_bytes is not None and not table.text_is_exact(column.collation)
 
 
-def translator(
-    table: Capabilities, fragment: nodes.Plan
-) -> tuple[_Translate, _Translate, _Translate]:
-    """What the SQL builder needs for a source: expressions, sort keys and grouping keys."""
+def target_of(table: Capabilities, fragment: nodes.Plan) -> Target:
+    """How the SQL builder writes the fragment's expressions for its source."""
     inner: dict[str, nodes.Column] = {}
+    leading: set[str] = set()  # columns in whose order the rows of a table lie
 
     def enter(node: nodes.Plan) -> nodes.Plan:
         inner.update({c.name: c for c in node.columns})
+        if isinstance(node, nodes.Scan) and node.table.primary_key:
+            first = node.table.column(node.table.primary_key[0])
+            leading.update(
+                r.column.name for r in node.read if first and r.source_name == first.source_name
+            )
         return node
 
     transform_plan(fragment, enter)
 
-    def expression(node: exp.Expression, columns: Mapping[str, nodes.Column]) -> exp.Expression:
+    def value(node: exp.Expression, columns: Mapping[str, nodes.Column]) -> exp.Expression:
         if isinstance(node, exp.Column):
             return node
+        return translate(node, table, {**inner, **columns}, lambda plan: None).expression
+
+    def predicate(node: exp.Expression, columns: Mapping[str, nodes.Column]) -> exp.Expression:
         known = {**inner, **columns}
-        try:
-            return translate(node, table, known, lambda plan: None).expression
-        except Untranslatable:
-            return translate_filter(node, table, known, lambda plan: None).expression
+        return translate_filter(node, table, known, lambda plan: None).expression
+
+    def group_key(node: exp.Expression, columns: Mapping[str, nodes.Column]) -> exp.Expression:
+        known = {**inner, **columns}
+        made = translate(node, table, known, lambda plan: None)
+        if made.operand.startswith(("text", "char")) and table.text_bytes is not None:
+            return table.text_bytes(made.expression)
+        is_number = made.operand in ("integer", "decimal") and isinstance(node, exp.Column)
+        if table.unordered is not None and is_number and node.name not in leading:
+            return table.unordered(made.expression)
+        return made.expression
 
     def sort_key(node: exp.Expression, columns: Mapping[str, nodes.Column]) -> exp.Expression:
         column = {**inner, **columns}.get(node.name) if isinstance(node, exp.Column) else None
         is_text = column is not None and column.type.family == "text"
         if is_text and table.order_text is not None:
             return table.order_text(node)
-        return expression(node, columns)
+        return value(node, columns)
 
-    def group_key(node: exp.Expression, columns: Mapping[str, nodes.Column]) -> exp.Expression:
-        made = expression(node, columns)
-        if table.text_bytes is None:
-            return made
-        known = {**inner, **columns}
-        if isinstance(node, exp.Column):
-            is_text = grouped_as_bytes(table, known[node.name])
-        else:
-            operand = translate(node, table, known, lambda plan: None).operand
-            is_text = operand.startswith(("text", "char"))
-        return table.text_bytes(made) if is_text else made
-
-    return expression, sort_key, group_key
+    return Target(value, predicate, group_key, sort_key)

@@ -2,9 +2,9 @@
 
 The generator builds sqlglot trees. Nodes are folded into one SELECT block while SQL's clause order
 allows it, because derived tables cost something on some sources; otherwise the block becomes a
-derived table. What differs between targets comes in through two functions: ``leaf`` says how a
-Scan, Fragment or other leaf is read, ``translate`` turns an expression with DuckDB's meaning into
-one with the same meaning in the target's dialect.
+derived table. What differs between targets comes in from outside: a ``leaf`` function says how a
+Scan, Fragment or other leaf is read, a :class:`Target` turns expressions with DuckDB's meaning into
+such with the same meaning in the target's dialect.
 """
 
 from __future__ import annotations
@@ -41,6 +41,18 @@ def same(expression: exp.Expression, columns: Columns) -> exp.Expression:
     return expression
 
 
+@dataclass(frozen=True)
+class Target:
+    """How expressions are written: values anywhere, the parts of WHERE, ON and HAVING (where only
+    what is true counts), and what GROUP BY and ORDER BY name. By default as DuckDB has them.
+    """
+
+    value: Translate = same
+    predicate: Translate = same
+    group_key: Translate = same
+    sort_key: Translate = same
+
+
 @dataclass
 class _Block:
     """A SELECT under construction; ``columns`` maps plan columns to expressions at its level."""
@@ -69,20 +81,9 @@ class SqlBuilder:
     ``outer`` maps outer columns to expressions while a correlated subquery is built.
     """
 
-    def __init__(
-        self,
-        leaf: Leaf,
-        translate: Translate = same,
-        sort_key: Translate | None = None,
-        group_key: Translate | None = None,
-    ) -> None:
-        """``sort_key`` and ``group_key`` translate what ORDER BY and GROUP BY name, where that
-        needs more than ``translate``.
-        """
+    def __init__(self, leaf: Leaf, target: Target = Target()) -> None:
         self._leaf = leaf
-        self._translate = translate
-        self._sort_key = sort_key or translate
-        self._group_key = group_key or translate
+        self._target = target
         self._aliases = 0
         self._ctes: dict[str, tuple[str, ...]] = {}
         self._scopes: list[dict[str, exp.Expression]] = []
@@ -138,7 +139,7 @@ class SqlBuilder:
         parts = conjuncts(plan.predicate)
         if block.stage > _GROUP or not self._foldable(block, parts):
             block = self._derive(block, plan.input.columns)
-        rendered = [self._expression(part, block, plan.input.columns) for part in parts]
+        rendered = [self._predicate(part, block, plan.input.columns) for part in parts]
         if block.stage == _GROUP:
             block.having.extend(rendered)
         else:
@@ -184,7 +185,7 @@ class SqlBuilder:
             stage=left.stage,
         )
         condition = [
-            self._expression(part, block, (*plan.left.columns, *plan.right.columns))
+            self._predicate(part, block, (*plan.left.columns, *plan.right.columns))
             for part in conjuncts(plan.condition)
         ]
         if plan.kind in ("left", "right", "full"):
@@ -233,7 +234,8 @@ class SqlBuilder:
         if block.stage > _WHERE or not self._foldable(block, expressions):
             block = self._derive(block, plan.input.columns)
         below = plan.input.columns
-        keys = [self._expression(i.expression, block, below, self._group_key) for i in plan.keys]
+        group_key = self._target.group_key
+        keys = [self._expression(i.expression, block, below, group_key) for i in plan.keys]
         if any(_is_literal(k) for k in keys):  # would be read as positions
             block = self._derive(block, plan.input.columns)
             block = self._materialize_keys(block, plan)
@@ -297,7 +299,7 @@ class SqlBuilder:
     ) -> list[exp.Ordered]:
         result = []
         for key in keys:
-            value = self._expression(key.expression, block, columns, self._sort_key)
+            value = self._expression(key.expression, block, columns, self._target.sort_key)
             if _is_literal(value):  # orders nothing, and would be read as a position
                 continue
             result.append(exp.Ordered(this=value, desc=key.descending, nulls_first=key.nulls_first))
@@ -381,7 +383,9 @@ class SqlBuilder:
         if not plan.rows:
             raise InternalError("VALUES without rows")
         alias = self._alias()
-        rows = [exp.Tuple(expressions=[self._translate(e, {}) for e in row]) for row in plan.rows]
+        rows = [
+            exp.Tuple(expressions=[self._target.value(e, {}) for e in row]) for row in plan.rows
+        ]
         table_alias = exp.TableAlias(
             this=_identifier(alias), columns=[_identifier(c.name) for c in plan.outputs]
         )
@@ -410,6 +414,11 @@ class SqlBuilder:
                     uses[node.name] = uses.get(node.name, 0) + 1
         return all(count == 1 for count in uses.values())
 
+    def _predicate(
+        self, part: exp.Expression, block: _Block, columns: Sequence[nodes.Column]
+    ) -> exp.Expression:
+        return self._expression(part, block, columns, self._target.predicate)
+
     def _expression(
         self,
         expression: exp.Expression,
@@ -421,7 +430,7 @@ class SqlBuilder:
         for scope in self._outer_columns:
             for name, outer_column in scope.items():
                 known.setdefault(name, outer_column)
-        translated = (translate or self._translate)(expression, known)
+        translated = (translate or self._target.value)(expression, known)
         return self._resolve(translated, block.columns, known)
 
     def _resolve(

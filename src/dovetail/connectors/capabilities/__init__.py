@@ -87,11 +87,13 @@ class Capabilities:
     classes)`` to an :class:`Entry`; ``aggregates`` likewise for aggregate functions. ``order_text``
     writes a text sort key so that it sorts byte by byte (None: it cannot). Where a collation makes
     text compare otherwise (``text_is_exact`` False), ``text_bytes`` writes a text as the bytes of
-    its UTF-8, for grouping (None: it is not grouped). ``text_mixes`` tells whether a constant may
-    meet text of a collation without an error. ``dates_are_exact`` False: some dates of the source
-    are read as NULL (MySQL's zero dates), so what it computes of a date column is only good for a
-    looser filter. ``keys`` writes the predicate of a dynamic filter over a value of an operand
-    class (None: it cannot); it may keep more rows.
+    its UTF-8, for grouping (None: it is not grouped). ``unordered`` writes a number so that it is
+    not grouped in the order of a secondary index (None: no need). ``text_mixes`` tells whether a
+    constant may meet text of a collation without an error. ``dates_are_exact`` False: some dates
+    of the source are read as NULL (MySQL's zero dates), so what it computes of a date column is
+    only good for a looser filter; unless ``date_or_null`` writes a date as NULL where it is read
+    so. ``keys`` writes the predicate of a dynamic filter over a value of an operand class (None: it
+    cannot); it may keep more rows.
     """
 
     kind: str
@@ -104,7 +106,9 @@ class Capabilities:
     order_text: Callable[[exp.Expression], exp.Expression] | None = None
     text_is_exact: Callable[[str | None], bool] = lambda collation: False
     text_bytes: Callable[[exp.Expression], exp.Expression] | None = None
+    unordered: Callable[[exp.Expression], exp.Expression] | None = None
     dates_are_exact: bool = True
+    date_or_null: Callable[[exp.Expression], exp.Expression] | None = None
     text_mixes: Callable[[str, str | None], bool] = lambda text, collation: True
     literal: Callable[[str, str], exp.Expression | None] = lambda value, type_: None
     keys: Callable[[exp.Expression, str, Keys], exp.Expression | None] = (

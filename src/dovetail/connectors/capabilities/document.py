@@ -129,19 +129,20 @@ def _how(table: Capabilities, classes: tuple[str, ...], entry: Entry) -> str:
 def is_exact(table: Capabilities, classes: tuple[str, ...], entry: Entry) -> bool:
     """Whether the entry is more than a looser filter."""
     dates = {"date", "timestamp", "timestamptz"}
-    return entry.exact and (table.dates_are_exact or dates.isdisjoint(classes))
+    readable = table.dates_are_exact or table.date_or_null is not None
+    return entry.exact and (readable or dates.isdisjoint(classes))
 
 
 def _notes(table: Capabilities) -> str:
     notes = []
     if table.order_text is None:
         notes.append("Text is not sorted there.")
-    if not any(table.text_is_exact(c) for c in (None, "utf8mb4_bin", "C")):
-        notes.append("Text is not grouped there, and is no key of a join.")
+    if table.text_bytes is not None:
+        notes.append("Text is compared and grouped by its bytes, whatever its collation.")
     if not table.dates_are_exact:
         notes.append(
-            "Zero and partial dates are read as NULL, so filters over dates are looser, and dates "
-            "are not grouped, sorted, aggregated or joined there."
+            "Zero and partial dates are read as NULL, and count as NULL there too; dates are not "
+            "sorted there. With `zero_dates: error` only looser filters over dates go down."
         )
     return "\n".join(notes) + "\n" if notes else ""
 

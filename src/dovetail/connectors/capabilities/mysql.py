@@ -5,13 +5,15 @@ compared and grouped by the bytes of its UTF-8, which is how DuckDB does it; bes
 equality and LIKE as the collation has them, which keep every wanted row and may use an index.
 Sorting by text stays local.
 
-Zero and partial dates are read as NULL, so predicates over dates are looser too, and dates are
-neither grouped, sorted nor aggregated at the source.
+Zero and partial dates are read as NULL, so what decides about a date column looks at it through a
+CASE that makes them NULL; beside it stands the bare predicate, for an index. Where zero dates shall
+be an error instead, they must arrive to be seen: then predicates over dates are only looser ones.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import product
 
 from sqlglot import exp, parse_one
@@ -30,6 +32,26 @@ def _utf8(text: exp.Expression) -> exp.Expression:
 
 def _bytes(text: exp.Expression) -> exp.Expression:
     return exp.Cast(this=_utf8(text), to=exp.DataType.build("BINARY"))
+
+
+def _date_or_null(date: exp.Expression) -> exp.Expression:
+    """NULL for dates without a month or a day, which MySQL stores as 0."""
+    parts = [
+        exp.GT(
+            this=exp.Anonymous(this=name, expressions=[date.copy()]),
+            expression=exp.Literal.number(0),
+        )
+        for name in ("MONTH", "DAYOFMONTH")
+    ]
+    both = exp.And(this=parts[0], expression=parts[1])
+    return exp.Case(ifs=[exp.If(this=both, true=date.copy())])
+
+
+def _unordered(number: exp.Expression) -> exp.Expression:
+    """The number, but no column: MariaDB likes to walk an index on what is grouped and to look up
+    every row of the table (TPC-H's q15 at scale 0.1: 1.3 s, against 0.11 s with a sort).
+    """
+    return exp.Add(this=_group(number), expression=exp.Literal.number(0))
 
 
 def _compare_bytes(
@@ -134,6 +156,10 @@ def _aggregates() -> dict[tuple[str, tuple[str, ...]], Entry]:
     for operand in _NUMBERS:
         table["sum", (operand,)] = Entry(operand)
         table["avg", (operand,)] = Entry("double", _average, output_only=True)
+    for operand in ("date", "timestamp", "timestamptz"):
+        table["count", (operand,)] = Entry("integer")
+        for name in ("min", "max"):
+            table[name, (operand,)] = Entry(operand)
     for operand in _LOOSE:
         table["count", (operand,)] = Entry("integer")
     return table
@@ -219,8 +245,10 @@ CAPABILITIES = Capabilities(
     aggregates=_aggregates(),
     literal=_literal,
     text_bytes=_bytes,
+    unordered=_unordered,
     text_mixes=_mixes,
     dates_are_exact=False,
+    date_or_null=_date_or_null,
     keys=_keys,
     costs=Costs(
         scan=0.17e-6,
@@ -234,3 +262,5 @@ CAPABILITIES = Capabilities(
         probe=0.5e-6,
     ),
 )
+SEEING_ZERO_DATES = replace(CAPABILITIES, date_or_null=None)
+"""Where zero dates shall be errors."""

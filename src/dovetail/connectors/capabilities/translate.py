@@ -18,6 +18,7 @@ from dovetail.plan import nodes
 from dovetail.plan.expressions import (
     KeyFilter,
     PlanSubquery,
+    free_columns,
     function_name,
     is_volatile,
     unparenthesized,
@@ -215,7 +216,11 @@ class _Translator:
             self.refuse(f"a predicate over {column.native_type or column.type}")
         if operand in ("text", "char") and not self.table.text_is_exact(column.collation):
             return Value(node.copy(), f"{operand} loose", column=column)
-        return Value(node.copy(), operand, not read_as_null(self.table, column), column=column)
+        if not read_as_null(self.table, column):
+            return Value(node.copy(), operand, column=column)
+        if self.table.date_or_null is None:
+            return Value(node.copy(), operand, exact=False, column=column)
+        return Value(self.table.date_or_null(node.copy()), operand, column=column)
 
     def constant(self, node: exp.Expression) -> Value:
         sign = ""
@@ -282,9 +287,12 @@ class _Translator:
             column = self.columns.get(bare.name)
             if column is None:
                 self.refuse(f"column {bare.name}")
+            tested: exp.Expression = bare.copy()
             if read_as_null(self.table, column):
-                self.refuse(f"IS NULL over {column.native_type}")
-            return Value(exp.Is(this=bare.copy(), expression=exp.Null()), "boolean")
+                if self.table.date_or_null is None:
+                    self.refuse(f"IS NULL over {column.native_type}")
+                tested = self.table.date_or_null(tested)
+            return Value(exp.Is(this=tested, expression=exp.Null()), "boolean")
         value = self.value(node.this)
         if not value.exact:
             self.refuse("IS NULL over a looser predicate")
@@ -294,9 +302,10 @@ class _Translator:
         """Exact whatever the source makes of it: such a filter may keep any row."""
         operand = self.value(node.this)
         kind = operand.operand.removesuffix(" loose")
-        if kind not in _KEYS or not isinstance(unparenthesized(operand.expression), exp.Column):
+        column = unparenthesized(node.this)
+        if kind not in _KEYS or not isinstance(column, exp.Column):
             self.refuse(f"keys of {operand.operand}")
-        made = KeyFilter(this=operand.expression, number=node.number, operand=operand.operand)
+        made = KeyFilter(this=column.copy(), number=node.number, operand=operand.operand)
         return Value(made, "boolean")
 
     def between(self, node: exp.Between) -> Value:
@@ -562,4 +571,21 @@ def translate_filter(
     Raises:
         Untranslatable: not even a looser form is offered.
     """
-    return _Translator(table, columns, check_subquery).boolean(expression)
+    value = _Translator(table, columns, check_subquery).boolean(expression)
+    guarded = table.date_or_null is not None and any(
+        name in columns and read_as_null(table, columns[name]) for name in free_columns(expression)
+    )
+    if not guarded:
+        return value
+    # Beside the predicate that decides stands the one over the bare columns, for an index.
+    bare = replace(table, date_or_null=None)
+    try:
+        looser = _Translator(bare, columns, check_subquery).boolean(expression)
+    except Untranslatable:
+        return value
+    both = exp.And(this=_wrapped(looser.expression), expression=_wrapped(value.expression))
+    return replace(value, expression=both)
+
+
+def _wrapped(predicate: exp.Expression) -> exp.Expression:
+    return exp.Paren(this=predicate) if isinstance(predicate, exp.Or) else predicate
