@@ -73,10 +73,10 @@ _WORDS = {
     "COMMA": '","',
     "SEMICOLON": '";"',
     "BAR": '"|"',
-    "_OPEN": '"("',
-    "_CLOSE": '")"',
-    "_LIST_END": '"]"',
-    "_BRACE_END": '"}"',
+    "OPEN": '"("',
+    "CLOSE": '")"',
+    "LIST_END": '"]"',
+    "BRACE_END": '"}"',
     "_NECK": '":-"',
     "_END": "a full stop",
 }
@@ -237,7 +237,7 @@ def grammar_text() -> str:
 def _parser() -> Any:
     from lark import Lark
 
-    return Lark(grammar_text(), parser="lalr", lexer="contextual", propagate_positions=True)
+    return Lark(grammar_text(), parser="lalr", lexer="contextual")
 
 
 def _parse(source: SourceText, start: int, end: int) -> Clause:
@@ -341,49 +341,64 @@ class _Builder:
                 return Clause(str(kind), None, self._term(parts[0]), span)
 
     def _token_span(self, token: Any) -> Span:
-        return Span(self._source, self._base + token.start_pos, self._base + token.end_pos)
+        return self._span((token.start_pos, token.end_pos))
+
+    def _span(self, place: tuple[int, int]) -> Span:
+        return Span(self._source, self._base + place[0], self._base + place[1])
 
     def _term(self, tree: Any) -> Term:
-        meta = tree.meta
-        span = Span(self._source, self._base + meta.start_pos, self._base + meta.end_pos)
+        return self._placed(tree)[0]
+
+    def _placed(self, tree: Any) -> tuple[Term, int, int]:
+        """A term and where it stands in the clause: parentheses are part of the place, and of the
+        terms around it, but not of the term.
+        """
         parts = tree.children
-        match tree.data:
+        kind = tree.data
+        if kind == "binary":
+            left, start, _ = self._placed(parts[0])
+            right, _, end = self._placed(parts[2])
+            span = self._span((start, end))
+            term: Term = Compound(str(parts[1]), (left, right), span, self._token_span(parts[1]))
+            return term, start, end
+        if kind == "unary":
+            inner, _, end = self._placed(parts[1])
+            start = parts[0].start_pos
+            span = self._span((start, end))
+            return Compound(str(parts[0]), (inner,), span, self._token_span(parts[0])), start, end
+        start, end = parts[0].start_pos, parts[-1].end_pos
+        if kind == "parenthesized":
+            return self._term(parts[1]), start, end
+        return self._closed(kind, parts, self._span((start, end))), start, end
+
+    def _closed(self, kind: str, parts: list[Any], span: Span) -> Term:
+        """A term that begins and ends with a token of its own."""
+        first = str(parts[0])
+        match kind:
             case "variable":
-                return Var(str(parts[0]), span)
+                return Var(first, span)
             case "number":
-                return Number(str(parts[0]).replace("_", ""), span)
+                return Number(first.replace("_", ""), span)
             case "name":
-                return Text(str(parts[0]), span)
+                return Text(first, span)
             case "quoted":
-                return Text(_unquoted(str(parts[0])), span, quoted=True)
+                return Text(_unquoted(first), span, quoted=True)
             case "dotted":
-                return Dotted(_dotted(str(parts[0])), span)
-            case "parenthesized":
-                return self._term(parts[0])
+                return Dotted(_dotted(first), span)
             case "braces":
-                return Compound("{}", (self._term(parts[0]),), span, span)
-            case "unary":
-                return Compound(str(parts[0]), (self._term(parts[1]),), span, self._at(parts[0]))
-            case "binary":
-                sides = (self._term(parts[0]), self._term(parts[2]))
-                return Compound(str(parts[1]), sides, span, self._at(parts[1]))
+                return Compound("{}", (self._term(parts[1]),), span, span)
             case "list":
                 return ListTerm(self._items(parts), span)
             case "list_with_tail":
-                return ListTerm(self._items(parts[:-2]), span, self._term(parts[-1]))
-            case made:
-                written = str(parts[0])
-                path = _dotted(written) if made == "dotted_compound" else ()
-                name = ".".join(path)
-                if not path:
-                    name = _unquoted(written) if written[0] in "'\"" else written
-                arguments = self._items(parts[1:])
-                if len(arguments) > MAX_ARGUMENTS:
-                    raise fail("R017", f"more than {MAX_ARGUMENTS} arguments (limits.rules)", span)
-                return Compound(name, arguments, span, self._at(parts[0]), path)
-
-    def _at(self, token: Any) -> Span:
-        return self._token_span(token)
+                return ListTerm(self._items(parts[:-2]), span, self._term(parts[-2]))
+        path = _dotted(first) if kind == "dotted_compound" else ()
+        name = ".".join(path)
+        if not path:
+            name = _unquoted(first) if first[0] in "'\"" else first
+        arguments = self._items(parts)
+        if len(arguments) > MAX_ARGUMENTS:
+            raise fail("R017", f"more than {MAX_ARGUMENTS} arguments (limits.rules)", span)
+        return Compound(name, arguments, span, self._token_span(parts[0]), path)
 
     def _items(self, parts: list[Any]) -> tuple[Term, ...]:
         from lark import Token
