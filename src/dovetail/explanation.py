@@ -168,7 +168,7 @@ class Explanation:
         if self.dynamic_filters:
             lines += ["", "Dynamic filters", *map(_taught, self.dynamic_filters)]
         if planned.residual:
-            lines += ["", "The engine runs", f"  {planned.residual}"]
+            lines += ["", "The engine runs", *(f"  {s}" for s in planned.residual.splitlines())]
         if self.decisions:
             lines += ["", "Decided by cost", *(f"  {text}" for text in self.decisions)]
         if self.notes:

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 from dovetail.catalog.catalogs import Catalogs, near_names
 from dovetail.catalog.model import TableInfo
 from dovetail.connectors.base import Connector
-from dovetail.errors import DovetailError, Location, UnknownNameError
+from dovetail.errors import DataError, DovetailError, Location, UnknownNameError
 
 if TYPE_CHECKING:
     from dovetail.connectors.files import PathsConnector
+    from dovetail.connectors.files_lines import LinesConnector
+    from dovetail.connectors.open_lines import OpenLines
     from dovetail.language.sql.judge import FileFunction
 
 _GLOB = frozenset("*?[/\\~")
@@ -41,6 +43,8 @@ class LocalTables:
         self._name = "local" if "local" not in taken else "_dovetail_local"
         self._lock = threading.Lock()
         self._spooled: Path | None = None
+        self._lines: OpenLines | None = None
+        self._stream: LinesConnector | None = None
         self._paths: PathsConnector | None = None
         self._databases: dict[tuple[str, Path], str] = {}
 
@@ -81,9 +85,19 @@ class LocalTables:
                 if path.resolve().is_relative_to(self._spool.resolve()):
                     self._spooled = path
                 else:
-                    with path.open("rb") as stream:
+                    with self._opened(path).stream() as stream:
                         self._spooled = spool_stdin(stream, self._spool)
             return self._spooled
+
+    def _opened(self, path: Path) -> OpenLines:
+        from dovetail.connectors.open_lines import OpenLines
+
+        if self._lines is None:
+            try:
+                self._lines = OpenLines(path)
+            except OSError as error:
+                raise DataError(f"standard input cannot be read: {error.strerror}") from None
+        return self._lines
 
     def _named(self, name: str, path: Path) -> TableInfo:
         from dovetail.connectors.files import FileTable
@@ -117,6 +131,33 @@ class LocalTables:
         if self._stdin is None:
             return None
         return self._open().spooled(self._spooled_stdin(self._stdin))
+
+    def open_stdin(self) -> tuple[OpenLines, LinesConnector] | None:
+        """Standard input while it is still open, and the source that its batches are.
+
+        None when there is none, when it has been read, or when it does not begin like JSON lines.
+        """
+        from dovetail.connectors.files_formats import kind_of_bytes
+        from dovetail.connectors.files_lines import LinesConnector
+
+        if self._stdin is None or self._spooled is not None:
+            return None
+        with self._lock:
+            lines = self._opened(self._stdin)
+            try:
+                head = b"".join(lines.head().lines)
+            except DataError:
+                return None
+            if kind_of_bytes(head) != ("jsonl", None):
+                return None
+            if self._stream is None:
+                self._stream = LinesConnector("stdin", self._spool)
+                self.connectors["stdin"] = self._stream  # a name that no source may have
+            return lines, self._stream
+
+    def has_more(self) -> bool:
+        """Whether standard input has been opened, and not read to its end."""
+        return self._lines is not None and self._spooled is None and not self._lines.ended
 
     def _in_database(self, parts: tuple[str, ...]) -> TableInfo:
         from dovetail.config import DuckDBSettings, SQLiteSettings
@@ -162,7 +203,9 @@ class LocalTables:
             return self._paths
 
     def close(self) -> None:
-        """Close the connectors."""
+        """Close the connectors; whoever waits for standard input waits no more."""
+        if self._lines is not None:
+            self._lines.stop()
         for connector in self.connectors.values():
             connector.close()
 

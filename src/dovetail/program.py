@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dovetail.errors import DovetailError
+from dovetail.errors import DataError, DovetailError
 from dovetail.execution.profile import Profile
 from dovetail.execution.result import Result
 from dovetail.explanation import Explanation
@@ -16,10 +17,12 @@ from dovetail.language.rules.diagnostics import Diagnostic, RulesError
 from dovetail.language.rules.terms import shown
 from dovetail.planning.rules import PlannedRules, RulesPlanner, RulesText, recursion_error
 from dovetail.planning.rules_sql import count_work, goal_sql
+from dovetail.planning.streaming import NeedsAllRows, NotSettled
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from dovetail.planning.planned import Planned
     from dovetail.planning.planner import Planner
     from dovetail.session import Session
 
@@ -29,7 +32,8 @@ class Program:
 
     ``name`` is what messages call the text, ``folder`` where ``include`` starts. ``limits`` are
     ``max_iterations`` and ``max_recursive_rows`` of a recursion. With ``strict`` a warning is an
-    error.
+    error. With ``stream`` a goal reads JSON lines of standard input as they come, where it can;
+    only one goal can then be run. ``tell`` is told when a goal that could stream has to wait.
     """
 
     def __init__(
@@ -42,11 +46,14 @@ class Program:
         folder: str | Path | None = None,
         limits: Mapping[str, int] | None = None,
         strict: bool = False,
+        stream: bool = False,
+        tell: Callable[[str], None] = lambda text: None,
     ) -> None:
         if isinstance(text, bytes):
             text = decoded(text, name)
         self._session = session
         self._strict = strict
+        self._tell = tell
         self._planner: Planner = session._open_planner()
         source = RulesText(
             text,
@@ -54,10 +61,35 @@ class Program:
             Path(folder) if folder is not None else Path.cwd(),
             session._directories,
         )
-        self._rules = RulesPlanner(
-            self._planner, source, params, RuleLimits(**limits) if limits else None
+        self._open = partial(
+            RulesPlanner, self._planner, source, params, RuleLimits(**limits) if limits else None
         )
+        self._waited_for = ""  # why standard input was read to its end first
+        try:
+            self._rules = self._open(stream=stream)
+        except (NeedsAllRows, RulesError) as reason:
+            self._read_all(reason)
         self._check_strict()
+
+    def read_all(self) -> None:
+        """Read standard input to its end, so that several goals can be run over it."""
+        if self._rules.streams:
+            self._read_all(NeedsAllRows("several goals read it"))
+
+    def _read_all(self, reason: NeedsAllRows | RulesError) -> None:
+        """Compile anew over all of standard input; what it began with cannot be streamed.
+
+        Raises:
+            RulesError: ``reason`` itself, if what is still to come would not change it.
+        """
+        if isinstance(reason, RulesError):
+            if not {d.code for d in reason.diagnostics} <= _BY_DATA or not self._planner.has_more():
+                raise reason
+            reason = NotSettled(reason.diagnostics[0].text)
+        self._waited_for = str(reason)
+        if isinstance(reason, NotSettled):
+            self._tell(f"standard input is read to its end first: {reason}")
+        self._rules = self._open(stream=False)
 
     @property
     def warnings(self) -> tuple[Diagnostic, ...]:
@@ -98,24 +130,28 @@ class Program:
     ) -> Result:
         """Run one goal and return its rows as a stream; options as in ``Session.sql``."""
         started = time.perf_counter()
-        compiled = self.compile(goal, result=result)
-        planned = self._planned(compiled, limit, rules, read=True)
+        planned = self._planned(goal, result, limit, rules)
         profile = Profile(planning_milliseconds=(time.perf_counter() - started) * 1e3)
-        profile.record_errors = {r.policy.source: r.errors for r in planned.reports}
+        profile.streamed = planned.stream is not None
         try:
             found = self._session._run(planned.planned, profile, timeout, on_progress, on_start)
         except DovetailError as error:
-            raise recursion_error(error, compiled) or error from None
-        notes = [w.render() for w in compiled.warnings]
-        notes += [report.summary for report in planned.reports if report.errors]
+            raise _explained(error, planned) from None
+        finally:
+            _count_errors(planned, profile)
+        warnings = [w.render() for w in planned.compiled.warnings]
         return Result(
             found.schema,
             [type_ for _, type_ in found.columns],
-            _translated(found.batches(), compiled),
+            _rows(found.batches(), planned, profile),
             found.profile,
             found.cancel,
             found.close,
-            lambda: [*notes, *found.warnings],
+            lambda: [
+                *warnings,
+                *(report.summary for report in planned.reports if report.errors),
+                *found.warnings,
+            ],
         )
 
     def sql(
@@ -140,8 +176,8 @@ class Program:
     ) -> Explanation:
         """The plan of a goal; with ``analyze`` it runs and the profile is added."""
         started = time.perf_counter()
-        compiled = self.compile(goal, result=result)
-        planned = self._planned(compiled, None, rules, read=True).planned
+        made = self._planned(goal, result, None, rules)
+        planned = made.planned
         planning = (time.perf_counter() - started) * 1e3
         connectors = self._session._connectors_of(planned)
         sent = {p.number: connectors[p.source].render(p.request) for p in planned.work.pieces}
@@ -151,15 +187,33 @@ class Program:
                 for _ in ran.batches():
                     pass
                 profile = ran.profile
-        return RulesExplanation(planned, sent, planning, profile)
+        stdin = ""
+        if made.stream is not None:
+            stdin = "Standard input is streamed: rows come out while it is still open"
+        elif self._waited_for:
+            stdin = f"Standard input is read to its end first: {self._waited_for}"
+        return RulesExplanation(planned, sent, planning, profile, stdin)
 
     def _planned(
-        self, compiled: Compiled, limit: int | None, rules: bool | Collection[str], read: bool
+        self,
+        goal: str | None,
+        result: int | None,
+        limit: int | None,
+        rules: bool | Collection[str],
     ) -> PlannedRules:
         left_out = frozenset() if isinstance(rules, bool) else frozenset(rules)
-        return self._rules.plan(
-            compiled, limit=limit, rules=rules is not False, disabled=left_out, read=read
-        )
+        while True:
+            try:
+                return self._rules.plan(
+                    self.compile(goal, result=result),
+                    limit=limit,
+                    rules=rules is not False,
+                    disabled=left_out,
+                )
+            except (NeedsAllRows, RulesError) as reason:
+                if not self._rules.streams:
+                    raise
+                self._read_all(reason)
 
     def _check_strict(self) -> None:
         if self._strict and self.warnings:
@@ -167,7 +221,21 @@ class Program:
 
 
 class RulesExplanation(Explanation):
-    """The plan of a goal, with how often each table is read and what is grouped."""
+    """The plan of a goal, with how often each table is read and what is grouped.
+
+    ``stdin`` tells how standard input is read, if it may be streamed.
+    """
+
+    def __init__(
+        self,
+        planned: Planned,
+        sent: dict[int, str],
+        planning_milliseconds: float,
+        profile: Profile | None,
+        stdin: str,
+    ) -> None:
+        super().__init__(planned, sent, planning_milliseconds, profile)
+        self.stdin = stdin
 
     @property
     def scans(self) -> dict[str, int]:
@@ -197,12 +265,15 @@ class RulesExplanation(Explanation):
             "scans": scans,
             "aggregations": aggregations,
             "holistic": holistic,
+            "standard_input": self.stdin or None,
         }
 
     def __str__(self) -> str:
         scans, aggregations, holistic = self._counted()
         read = ", ".join(f"{name} {n}×" for name, n in scans.items()) or "nothing"
         lines = [str(super().__str__()), f"Reads {read}; {aggregations} aggregations"]
+        if self.stdin:
+            lines.append(self.stdin)
         if holistic:
             lines.append(f"Holistic (values are kept per group): {', '.join(holistic)}")
         return "\n".join(lines)
@@ -232,8 +303,27 @@ def decoded(data: bytes, name: str) -> str:
         raise RulesError([Diagnostic("R001", problem)]) from None
 
 
-def _translated(batches: Iterator[pa.RecordBatch], compiled: Compiled) -> Iterator[pa.RecordBatch]:
+# Mistakes that further records may undo: a field, a number of columns, a type.
+_BY_DATA = frozenset(["R004", "R005", "R009"])
+
+
+def _rows(
+    batches: Iterator[pa.RecordBatch], planned: PlannedRules, profile: Profile
+) -> Iterator[pa.RecordBatch]:
     try:
         yield from batches
     except DovetailError as error:
-        raise recursion_error(error, compiled) or error from None
+        raise _explained(error, planned) from None
+    finally:
+        _count_errors(planned, profile)
+
+
+def _count_errors(planned: PlannedRules, profile: Profile) -> None:
+    profile.record_errors = {r.policy.source: r.errors for r in planned.reports}
+
+
+def _explained(error: DovetailError, planned: PlannedRules) -> DovetailError:
+    """What went wrong in words of the program, where that can be told."""
+    if planned.stream is not None and isinstance(error, DataError):
+        return planned.stream.culprit() or error
+    return recursion_error(error, planned.compiled) or error

@@ -75,7 +75,8 @@ class Look:
 
     ``reader`` is a call such as ``read_csv([…], …)``, or empty for files that come as Arrow;
     ``guards`` maps a column to the pattern or format its text must follow. ``rows`` is exact where
-    the format records it, else None.
+    the format records it, else None. ``pinned`` tells that ``reader`` names all columns and types,
+    so that it would read further files of the kind in the same way.
     """
 
     columns: tuple[ColumnInfo, ...]
@@ -83,6 +84,7 @@ class Look:
     reader: str = ""
     guards: Mapping[str, Guard] = field(default_factory=dict)
     rows: int | None = None
+    pinned: bool = True
 
     def relation(self, place: str) -> str:
         """A parenthesised SELECT that yields the columns; ``place`` names the table in errors."""
@@ -427,7 +429,7 @@ def _look_json(
     except duckdb.Error:
         pinned_fits = False
     if not pinned_fits:
-        return Look(columns, stamps, loose)
+        return Look(columns, stamps, loose, pinned=False)
     return Look(columns, stamps, reader, guards)
 
 

@@ -66,6 +66,7 @@ class Profile:
     spilled_bytes: int | None = None
     road: str = "plan"  # or "fallback": the engine ran the original text
     fallback_reason: str = ""
+    streamed: bool = False  # rows came out while a source was still open
     record_errors: dict[str, int] = field(default_factory=dict)  # by declared source of a program
 
     @property

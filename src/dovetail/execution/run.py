@@ -17,10 +17,10 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from dovetail.connectors.base import (
     SMALL_ROWS,
@@ -102,24 +102,54 @@ class Piece:
     bind: Callable[[FragmentRequest, Mapping[int, Keys | None]], FragmentRequest] | None = None
 
 
+class Feed(Protocol):
+    """A source whose rows come in batches while the query runs. It can be read once."""
+
+    source: str
+    rows: int
+    """How many rows have come so far."""
+
+    def batches(self) -> Iterator[str]:
+        """Before each batch the statement that makes it what the source's fragments read.
+
+        Waits for the next one; at least one comes, if without rows. Used by one thread.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Wait for no more, from any thread: ``batches`` then raises CancelledError."""
+        ...
+
+
+Statement = Callable[[Mapping[int, str]], str]
+"""SQL over fragments, given SQL for a FROM clause per fragment number."""
+
+
 @dataclass
 class Work:
     """What a run needs to know.
 
-    ``statement`` gets, per fragment number, SQL for a FROM clause and returns the statement to
-    run. ``prepare`` gets the same and returns statements to run before it (fallback road), in a
-    fresh instance set up by ``schema_setup``. ``materialize`` lists fragments that are read more
-    than once. ``lookups`` are keys that some fragments wait for.
+    ``statement`` is what to run. ``prepare`` gets the same and returns statements to run before it
+    (fallback road), in a fresh instance set up by ``schema_setup``. ``materialize`` lists fragments
+    that are read more than once. ``lookups`` are keys that some fragments wait for.
+
+    With a ``feed`` the statement runs once for each of its batches; of all these rows ``skip`` are
+    left out and ``most`` follow. ``once`` are numbered tables that the statement reads besides
+    fragments, made before the first batch.
     """
 
     pieces: Sequence[Piece]
-    statement: Callable[[Mapping[int, str]], str]
+    statement: Statement
     types: list[str]
     parameters: Mapping[str, Any] | Sequence[Any] | None = None
     prepare: Callable[[Mapping[int, str]], list[str]] | None = None
     schema_setup: Sequence[str] = ()
     materialize: frozenset[int] = frozenset()
     lookups: Sequence[KeyLookup] = ()
+    feed: Feed | None = None
+    once: Sequence[tuple[int, Statement]] = ()
+    skip: int = 0
+    most: int | None = None
 
 
 def run_query(
@@ -158,7 +188,7 @@ def run_query(
             again.add("reread")
             work = replace(work, materialize=frozenset(p.number for p in work.pieces))
         except SourceUnavailableError:
-            if "idle" in again or not run.on_warm_connections:
+            if "idle" in again or not run.on_warm_connections or (work.feed and work.feed.rows):
                 raise
             again.add("idle")
             engine.forget_idle()
@@ -201,6 +231,7 @@ class Run:
         self._started = time.perf_counter()
         self._warnings: list[str] = []
         self._types = work.types
+        self._skip, self._most = work.skip, work.most
         self._small = bool(work.pieces) and all(self._is_small(p) for p in work.pieces)
         self._schema: pa.Schema | None = None
         self._handover = Handover(_GRACE_SECONDS)
@@ -298,6 +329,8 @@ class Run:
                     instance.interrupt()
             for stream in streams:
                 stream.stop()
+            if self._work.feed is not None:
+                self._work.feed.stop()
             if time.monotonic() >= due:
                 due = time.monotonic() + _CANCEL_SECONDS
                 for source in snapshots:
@@ -338,54 +371,35 @@ class Run:
             self._handover.finish(error)
 
     def _pump(self) -> None:
-        reader = self._open()
-        try:
-            self._schema = reader.schema
-            rows = 0
-            while True:
-                try:
-                    batch = reader.read_next_batch()
-                except StopIteration:
-                    break
-                self._check()
-                rows += batch.num_rows
-                self._profile.rows = rows
-                if self._limits.max_rows is not None and rows > self._limits.max_rows:
-                    raise RowsExceededError(
-                        f"the result has more than {self._limits.max_rows} rows "
-                        "(limits.max_rows); add a LIMIT or raise it"
-                    )
-                self._progress()
-                self._handover.put(batch)
-            self._check()
-            if self._work.prepare is None:
-                self._measure(self._native)
-            else:
-                self._measure({})
-            self._check_moved()
-            self._progress(last=True)
-            with self._lock:
-                self._check()
-                self._finished = True
-        finally:
-            with contextlib.suppress(Exception):
-                reader.close()  # it holds the connection, whoever else does
-
-    def _open(self) -> pa.RecordBatchReader:
         relations = self._fragments()
-        instance = self._instance
-        assert instance is not None
         if self._work.prepare is not None:
             for statement in self._work.prepare(relations):
                 self._execute(statement)
                 self._measure(
                     {n: relation for n, relation in self._native.items() if relation in statement}
                 )
-        statement = self._work.statement(relations)
+        if self._work.feed is None:
+            self._answer(relations)
+        else:
+            self._answer_each(self._work.feed, relations)
+        self._check()
+        if self._work.prepare is None and self._work.feed is None:
+            self._measure(self._native)
+        else:
+            self._measure({})
+        self._check_moved()
+        self._progress(last=True)
+        with self._lock:
+            self._check()
+            self._finished = True
+
+    def _answer(self, relations: Mapping[int, str]) -> None:
+        """Run the statement and hand over its rows."""
         values: Any = None
         if self._work.parameters:
             given = self._work.parameters
             values = dict(given) if isinstance(given, Mapping) else list(given)
+        statement = self._work.statement(relations)
         cursor = self._execute(statement, values)
         if not self._work.types:  # known only now: a PIVOT over the values it finds
             columns = [(str(name), str(type_)) for name, type_, *_ in cursor.description or ()]
@@ -393,7 +407,57 @@ class Run:
             exact = carried(statement, columns)
             if exact != statement:
                 cursor = self._execute(exact, values)
-        return cursor.to_arrow_reader(_BATCH_ROWS)
+        reader = cursor.to_arrow_reader(_BATCH_ROWS)
+        try:
+            self._schema = reader.schema
+            while self._most != 0:
+                try:
+                    batch = self._wanted(reader.read_next_batch())
+                except StopIteration:
+                    break
+                self._check()
+                self._profile.rows += batch.num_rows
+                limit = self._limits.max_rows
+                if limit is not None and self._profile.rows > limit:
+                    raise RowsExceededError(
+                        f"the result has more than {limit} rows "
+                        "(limits.max_rows); add a LIMIT or raise it"
+                    )
+                self._progress()
+                self._handover.put(batch)
+        finally:
+            with contextlib.suppress(Exception):
+                reader.close()  # it holds the connection, whoever else does
+
+    def _wanted(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """What ``skip`` and ``most`` leave of a batch."""
+        skipped = min(self._skip, batch.num_rows)
+        self._skip -= skipped
+        batch = batch.slice(skipped, self._most)
+        if self._most is not None:
+            self._most -= batch.num_rows
+        return batch
+
+    def _answer_each(self, feed: Feed, relations: dict[int, str]) -> None:
+        """Run the statement over one batch of the feed after the other."""
+        for number, statement in self._work.once:
+            self._create(number, statement(relations))
+            relations[number] = _table(number)
+        if self._in_transaction:
+            # All but the feed has been read, and that may take days: no server waits for it.
+            self._execute("COMMIT")
+            self._in_transaction = False
+        for source, snapshot in self._snapshots.items():
+            if source != feed.source:
+                snapshot.close()
+        fed = [f for f in self._profile.fragments if f.source == feed.source]
+        for statement_before in feed.batches():
+            self._execute(statement_before)
+            for fragment in fed:
+                fragment.rows = feed.rows
+            self._answer(relations)
+            if self._most == 0:
+                break
 
     def _execute(self, statement: str, values: Any = None) -> Any:
         self._check()
@@ -567,16 +631,19 @@ class Run:
         self._each(fill, groups)
         self._beside.update(beside)
         for piece in pieces:
-            relations[piece.number] = _table(piece)
+            relations[piece.number] = _table(piece.number)
 
-    def _fill(self, piece: Piece, relation: str, connection: Any) -> None:
+    def _create(self, number: int, query: str, connection: Any = None) -> None:
         self._check()
         instance = self._instance_now()
         with self._lock:
-            instance.tables.append(_table(piece))
+            instance.tables.append(_table(number))
         (connection or instance.connection).execute(
-            f"CREATE OR REPLACE TABLE {_table(piece)} AS SELECT * FROM {relation}"
+            f"CREATE OR REPLACE TABLE {_table(number)} AS {query}"
         )
+
+    def _fill(self, piece: Piece, relation: str, connection: Any) -> None:
+        self._create(piece.number, f"SELECT * FROM {relation}", connection)
         if piece.number in self._native:
             self._measure({piece.number: self._native[piece.number]})
             self._check_small()
@@ -719,6 +786,8 @@ class Run:
             instance = self._instance
         for stream in streams:
             stream.stop()
+        if self._work.feed is not None:
+            self._work.feed.stop()
         for snapshot in snapshots.values():
             with contextlib.suppress(Exception):
                 self._warnings.extend(snapshot.warnings())
@@ -777,8 +846,8 @@ class Run:
         return translated
 
 
-def _table(piece: Piece) -> str:
-    return quote(f"dovetail_table_{piece.number}")
+def _table(number: int) -> str:
+    return quote(f"dovetail_table_{number}")
 
 
 def _closed() -> CancelledError:

@@ -34,10 +34,13 @@ from dovetail.planning.fallback import fallback
 from dovetail.planning.only_tables import OnlyTables
 from dovetail.planning.parameters import checked_parameters, frozen, literal, translated
 from dovetail.planning.planned import Planned, TableKey
+from dovetail.planning.streaming import Cut, cut_off, streamed
 from dovetail.planning.work import retagged, work_of
 from dovetail.types import Type
 
 if TYPE_CHECKING:
+    from dovetail.connectors.files_lines import LinesConnector
+    from dovetail.connectors.open_lines import OpenLines
     from dovetail.planning.rule_tables import RuleTables
 
 _Key = tuple[
@@ -301,6 +304,14 @@ class Planner:
         """Standard input as a table, or None when the session has none."""
         return None if self._only is not None else self._local.stdin()
 
+    def open_stdin(self) -> tuple[OpenLines, LinesConnector] | None:
+        """Standard input as JSON lines that still come, and their source; None when it is not."""
+        return None if self._only is not None else self._local.open_stdin()
+
+    def has_more(self) -> bool:
+        """Whether standard input, begun as a stream, is still open."""
+        return self._local.has_more()
+
     def bind(self, text: str, names: Names) -> tuple[nodes.Plan, list[str]]:
         """The plan of a SELECT inside another query, with columns named by ``names``.
 
@@ -404,14 +415,24 @@ class Planner:
         rules: bool = True,
         disabled: frozenset[str] = frozenset(),
         pushdown: Mapping[str, str] | None = None,
+        stream: str | None = None,
     ) -> Planned:
         """Optimize and federate a bound plan, whatever language ``text`` is written in.
 
-        ``described`` are its output columns as they are to be called.
+        ``described`` are its output columns as they are to be called. ``stream`` names a source
+        that is read batch by batch.
+
+        Raises:
+            NeedsAllRows: the plan has no answer before the last row of ``stream``.
         """
         names = distinct_names([name for name, _ in described])
         if limit is not None:
             bound = nodes.Limit(bound, limit)
+        cut = Cut()
+        if stream is not None:
+            bound, cut = cut_off(bound)
+            # Keys that a batch teaches are not those of the whole stream.
+            disabled |= {"dynamic_filters"}
         connectors = {**self._connectors, **self._local.connectors}
         context = Context(
             self._reference,
@@ -424,6 +445,8 @@ class Planner:
         plan, trace = optimize(bound, context) if rules else (bound, [])
         federated = federate(plan, context)
         work, residual = work_of(federated, names, described, context)
+        if stream is not None:
+            work, residual = streamed(work, federated, stream, names, cut)
         return Planned(
             text,
             work,

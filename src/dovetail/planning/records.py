@@ -10,14 +10,19 @@ from __future__ import annotations
 import gzip
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from datetime import time as clock
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
+from uuid import UUID
 
-from dovetail.types import Type
+from dovetail.language.rules.diagnostics import RulesError, fail
+from dovetail.language.rules.directives import SourceDeclaration
+from dovetail.types import Type, parse_type
 
 _RAW = 64 * 1024
 _SHOWN = 80
@@ -32,6 +37,18 @@ class Policy:
     on_error: str = "fail"
     error_file: Path | None = None
     threshold: int | None = None
+
+
+def policy_of(declaration: SourceDeclaration, shown: str) -> Policy:
+    """The policy that a source declares; ``shown`` is what messages call it."""
+    error_file = declaration.error_file
+    return Policy(
+        declaration.name,
+        shown,
+        declaration.on_error,
+        Path(error_file) if error_file is not None else None,
+        declaration.error_threshold,
+    )
 
 
 @dataclass(frozen=True)
@@ -118,6 +135,30 @@ def checked_lines(
             yield record
 
 
+def record_error(
+    stopped: TooManyErrors, policy: Policy, declaration: SourceDeclaration, help: str = ""
+) -> RulesError:
+    """R014 for what stopped the reading; ``help`` tells more than what other policies would do."""
+    record: BadRecord = stopped.record
+    place = f"{policy.shown} line {record.line}"
+    field_ = f", field {record.field}" if record.field is not None else ""
+    what = f"{place}{field_}: {record.expected} expected, found {record.found}"
+    if policy.on_error != "fail":
+        return fail(
+            "R014",
+            f"{stopped.count} record errors in {policy.shown}, more than "
+            f"error_threshold({policy.threshold}) allows; the last: {what}",
+            declaration.location.span,
+            "raise error_threshold(N), or correct the records",
+        )
+    return fail(
+        "R014",
+        what,
+        declaration.location.span,
+        help or "on_error(skip) leaves such records out, on_error(null) reads the field as NULL",
+    )
+
+
 def _written(problem: BadRecord, source: str) -> dict[str, Any]:
     return {
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -180,6 +221,15 @@ def expected_name(type_: Type) -> str:
     return names.get(type_.text, type_.text.lower())
 
 
+_PARSED: Mapping[str, Callable[[str], Any]] = {
+    "date": date.fromisoformat,
+    "time": clock.fromisoformat,
+    "timestamp": datetime.fromisoformat,
+    "timestamptz": datetime.fromisoformat,
+    "uuid": UUID,
+}
+
+
 def fit(value: Any, type_: Type) -> tuple[bool, Any]:
     """Whether a JSON value is of the declared type, and how to write it for the reader."""
     match type_.family:
@@ -206,23 +256,45 @@ def fit(value: Any, type_: Type) -> tuple[bool, Any]:
                     return False, None
                 return True, str(value)
             return True, value
-        case "date" | "timestamp":
-            parse = date.fromisoformat if type_.family == "date" else datetime.fromisoformat
+        case "date" | "time" | "timestamp" | "timestamptz" | "uuid":
             try:
-                parse(value)
-            except (ValueError, TypeError):
+                _PARSED[type_.family](value)
+            except (ValueError, TypeError, AttributeError):
                 return False, None
             return True, value
         case "list":
             if not isinstance(value, list):
                 return False, None
-            from dovetail.types import parse_type
-
-            element = parse_type(type_.text[: type_.text.rindex("[")])
+            element = members(type_)["child"]
             fits = [(True, None) if v is None else fit(v, element) for v in value]
             return all(ok for ok, _ in fits), [clean for _, clean in fits]
+        case "struct" | "map":
+            return _fit_object(value, type_)
         case _:
             return True, value
+
+
+def _fit_object(value: Any, type_: Type) -> tuple[bool, Any]:
+    if not isinstance(value, dict):
+        return False, None
+    inside = members(type_)
+    clean = {}
+    for name, member in value.items():
+        expected = inside.get("value" if type_.family == "map" else name)
+        if expected is None or member is None:
+            continue
+        fits, clean[name] = fit(member, expected)
+        if not fits:
+            return False, None
+    return True, clean
+
+
+@lru_cache(maxsize=256)
+def members(type_: Type) -> Mapping[str, Type]:
+    """The types inside a nested one: a list's ``child``, a map's ``value``, a struct's fields."""
+    import duckdb
+
+    return {name: parse_type(str(inner)) for name, inner in duckdb.sqltype(type_.text).children}
 
 
 def open_lines(path: Path) -> IO[bytes]:

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from dovetail.catalog.model import TableInfo
 from dovetail.errors import DataError, DovetailError, UnknownNameError
@@ -34,18 +34,20 @@ from dovetail.plan import nodes
 from dovetail.plan.expressions import transform_plan
 from dovetail.planning.planned import Planned
 from dovetail.planning.records import (
-    BadRecord,
-    Policy,
     Report,
     TooManyErrors,
     checked_lines,
     field_kinds,
     open_lines,
+    policy_of,
+    record_error,
 )
+from dovetail.planning.streaming import NeedsAllRows
 from dovetail.types import Type
 
 if TYPE_CHECKING:
     from dovetail.planning.planner import Planner
+    from dovetail.planning.record_stream import RecordStream
 
 
 @dataclass(frozen=True)
@@ -63,20 +65,31 @@ class RulesText:
 
 @dataclass(frozen=True)
 class PlannedRules:
-    """A goal that can run. ``reports`` tell of records that were left out."""
+    """A goal that can run. ``reports`` tell of records that were left out.
+
+    ``stream`` is standard input where its rows are read while they come.
+    """
 
     planned: Planned
     compiled: Compiled
     reports: tuple[Report, ...] = ()
+    stream: RecordStream | None = None
 
 
 class RuleTables:
     """Finds what the sources of a program are, through the planner of a session."""
 
-    def __init__(self, planner: Planner, check: Callable[[Used], tuple[Report, TableInfo]]) -> None:
+    def __init__(
+        self,
+        planner: Planner,
+        check: Callable[[Used], tuple[Report, TableInfo]],
+        open_stream: Callable[[SourceDeclaration], RecordStream | None],
+    ) -> None:
         self._planner = planner
         self._check = check
+        self._open_stream = open_stream
         self.reports: dict[str, Report] = {}
+        self.stream: RecordStream | None = None
 
     def path(self, path: str, declaration: SourceDeclaration) -> TableInfo:
         """The table of a file, glob or folder; with a schema its columns are the declared."""
@@ -87,11 +100,16 @@ class RuleTables:
         table = self._planner.file(path, kind, {**options, **_columns(declaration, kind)})
         return self._without_bad_lines(table, declaration)
 
-    def stdin(self, declaration: SourceDeclaration | None) -> TableInfo | None:
-        """Standard input, as the session has it."""
+    def stdin(self, declaration: SourceDeclaration) -> TableInfo | None:
+        """Standard input: as a stream, or all of it."""
+        if self.stream is not None:
+            raise NeedsAllRows("two sources read it")
+        self.stream = self._open_stream(declaration)
+        if self.stream is not None:
+            return self.stream.table
         table = self._planner.stdin()
-        if table is None or declaration is None:
-            return table
+        if table is None:
+            return None
         return self._without_bad_lines(table, declaration)
 
     def _without_bad_lines(self, table: TableInfo, declaration: SourceDeclaration) -> TableInfo:
@@ -162,11 +180,19 @@ class RulesPlanner:
         parameters: Mapping[str, Any] | None = None,
         limits: RuleLimits | None = None,
         names: Names | None = None,
+        stream: bool = False,
     ) -> None:
-        """Raises :class:`RulesError` with every mistake of the program."""
+        """With ``stream`` standard input is not read to its end first, if it is JSON lines.
+
+        Raises:
+            RulesError: every mistake of the program.
+            NeedsAllRows: standard input is to be read first after all.
+        """
         self._planner = planner
         self._program = program
-        self._tables = RuleTables(planner, self._checked)
+        self.streams = stream
+        """Whether standard input is read as it comes, where the goal allows it."""
+        self._tables = RuleTables(planner, self._checked, self._open_stream)
         self.compiler: Compiler = compile_program(
             program.text,
             planner.reference,
@@ -212,13 +238,29 @@ class RulesPlanner:
 
         Raises:
             RulesError: R014 for a record error, or more of them than allowed.
+            NeedsAllRows: standard input is to be read first after all.
         """
+        stream = self._stream_of(compiled)
         plan, reports = self.checked(compiled) if read else (compiled.plan, [])
         described = [(name, c.type) for name, c in zip(compiled.names, plan.columns, strict=True)]
         assert compiled.goal.body is not None
         text = compiled.goal.body.span.text
-        planned = self._planner.finish(text, plan, described, limit, rules, disabled)
-        return PlannedRules(planned, compiled, tuple(reports))
+        source = None if stream is None else stream.source
+        planned = self._planner.finish(text, plan, described, limit, rules, disabled, stream=source)
+        if stream is not None:
+            planned = replace(planned, work=replace(planned.work, feed=stream))
+            reports.append(stream.report)
+        return PlannedRules(planned, compiled, tuple(reports), stream)
+
+    def _stream_of(self, compiled: Compiled) -> RecordStream | None:
+        """Standard input, if the goal reads it and it is to stream."""
+        stream = self._tables.stream
+        for used in compiled.used.values():
+            if stream is not None and used.table is stream.table:
+                stream.fields = used.fields
+                stream.require_settled()
+                return stream
+        return None
 
     def checked(self, compiled: Compiled) -> tuple[nodes.Plan, list[Report]]:
         """The plan over clean copies of the sources whose records are to be checked.
@@ -231,6 +273,8 @@ class RulesPlanner:
         for name, used in compiled.used.items():
             if name in self._tables.reports:
                 reports.append(self._tables.reports[name])
+            elif self._tables.stream is not None and used.table is self._tables.stream.table:
+                continue  # its records are checked as they come
             elif used.declaration.schema and _has_lines(used.table):
                 report, table = self._checked(used)
                 reports.append(report)
@@ -240,23 +284,12 @@ class RulesPlanner:
     def _checked(self, used: Used) -> tuple[Report, TableInfo]:
         declaration, table = used.declaration, used.table
         files = table.files  # type: ignore[attr-defined]
-        error_file = None
-        if declaration.error_file is not None:
-            error_file = Path(declaration.error_file)
-        policy = Policy(
-            declaration.name,
-            files.shown,
-            declaration.on_error,
-            error_file,
-            declaration.error_threshold,
-        )
+        policy = policy_of(declaration, "stdin" if table.name == "stdin" else files.shown)
         report = Report(policy)
         schema: dict[str, Type] = {s.field: s.type for s in declaration.schema}
         copy = self._planner.spool_directory / f"records-{uuid.uuid4().hex}.jsonl"
         with contextlib.ExitStack() as stack:
-            errors = None
-            if error_file is not None:
-                errors = stack.enter_context(self._open_errors(error_file, declaration))
+            errors = stack.enter_context(self._open_errors(declaration))
             target = stack.enter_context(copy.open("w", encoding="utf-8"))
             for path in files.paths:
                 lines = stack.enter_context(open_lines(Path(path)))
@@ -264,11 +297,27 @@ class RulesPlanner:
                 try:
                     target.writelines(record + "\n" for record in found)
                 except TooManyErrors as stopped:
-                    raise _record_error(stopped, policy, declaration) from None
-        options = _columns(declaration, "jsonl")
+                    raise record_error(stopped, policy, declaration) from None
+        # Else a file of nothing but {} is taken for values, not for records without fields.
+        options = {"records": "true", **_columns(declaration, "jsonl")}
         return report, self._planner.file(str(copy), "jsonl", options)
 
-    def _open_errors(self, path: Path, declaration: SourceDeclaration) -> Any:
+    def _open_stream(self, declaration: SourceDeclaration) -> RecordStream | None:
+        opened = self._planner.open_stdin() if self.streams else None
+        if opened is None:
+            self.streams = False
+            return None
+        from dovetail.planning.record_stream import RecordStream
+
+        return RecordStream(*opened, declaration, lambda: self._open_errors(declaration))
+
+    def _open_errors(
+        self, declaration: SourceDeclaration
+    ) -> contextlib.AbstractContextManager[IO[str] | None]:
+        """The error file of a source, if it has one."""
+        if declaration.error_file is None:
+            return contextlib.nullcontext()
+        path = Path(declaration.error_file)
         full = path.resolve()
         if not any(full.is_relative_to(p) for p in (*self._program.allowed, Path.cwd())):
             raise fail(
@@ -296,29 +345,6 @@ def _swapped(plan: nodes.Plan, old: TableInfo, new: TableInfo) -> nodes.Plan:
         return node
 
     return transform_plan(plan, visit)
-
-
-def _record_error(
-    stopped: TooManyErrors, policy: Policy, declaration: SourceDeclaration
-) -> RulesError:
-    record: BadRecord = stopped.record
-    place = f"{policy.shown} line {record.line}"
-    field_ = f", field {record.field}" if record.field is not None else ""
-    what = f"{place}{field_}: {record.expected} expected, found {record.found}"
-    if policy.on_error != "fail":
-        return fail(
-            "R014",
-            f"{stopped.count} record errors in {policy.shown}, more than "
-            f"error_threshold({policy.threshold}) allows; the last: {what}",
-            declaration.location.span,
-            "raise error_threshold(N), or correct the records",
-        )
-    return fail(
-        "R014",
-        what,
-        declaration.location.span,
-        "on_error(skip) leaves such records out, on_error(null) reads the field as NULL",
-    )
 
 
 def recursion_error(error: DovetailError, compiled: Compiled) -> RulesError | None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sqlglot import exp
 
 from dovetail.execution.carried import carried
 from dovetail.execution.keys import KeyLookup
-from dovetail.execution.run import Piece, Work
+from dovetail.execution.run import Piece, Statement, Work
 from dovetail.optimize.context import Context
 from dovetail.optimize.federate import FederatedPlan
 from dovetail.optimize.fragments import bound, request_of, shown
@@ -20,8 +20,6 @@ from dovetail.plan.shapes import fragments_in
 from dovetail.plan.sql import SqlBuilder
 from dovetail.planning.planned import new_tag
 from dovetail.types import Type
-
-_Statement = Callable[[Mapping[int, str]], str]
 
 
 def work_of(
@@ -34,7 +32,7 @@ def work_of(
     tag = new_tag()
     pieces = tuple(_piece(f, federated, context, tag) for f in federated.fragments)
     residual = materialized(federated.plan)
-    statement, text = _statement(residual, names)
+    statement, text = statement_of(residual, names)
     types = [type_.text for _, type_ in described]
     columns = list(zip(names, types, strict=True))
     return (
@@ -78,7 +76,7 @@ def _lookups(federated: FederatedPlan, context: Context) -> list[KeyLookup]:
         key = wanted.keys.column(wanted.key)
         name = column(key.name)
         distinct = nodes.Distinct(nodes.Project(wanted.keys, (nodes.Item(key, name),)))
-        statement, _ = _statement(distinct, ["key"])
+        statement, _ = statement_of(distinct, ["key"])
         found.append(
             KeyLookup(
                 wanted.number, wanted.teacher, wanted.target, statement, key.type.text, wanted.most
@@ -87,7 +85,7 @@ def _lookups(federated: FederatedPlan, context: Context) -> list[KeyLookup]:
     return found
 
 
-def _statement(plan: nodes.Plan, names: Sequence[str]) -> tuple[_Statement, str]:
+def statement_of(plan: nodes.Plan, names: Sequence[str]) -> tuple[Statement, str]:
     """SQL of a plan over fragments, once their relations are known; and the text to show."""
     # A name no query text can contain: relations are put in its place in the final text.
     mark = f"fragment_{uuid.uuid4().hex}"

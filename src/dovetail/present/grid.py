@@ -103,7 +103,7 @@ class GridWriter:
             return
         for held, more in zip(self._held, cells, strict=True):
             held.extend(more)
-        if self._held and len(self._held[0]) >= MEASURED_ROWS:
+        if self._layout.prompt or (self._held and len(self._held[0]) >= MEASURED_ROWS):
             self._start()
 
     def end(self) -> None:

@@ -15,7 +15,8 @@ class Layout:
 
     ``null`` is the text for NULL (None: the format's own, ``NULL`` or nothing). ``max_width``
     cuts cells and ``max_rows`` the result of the layouts meant for eyes; 0 is no limit. ``table``
-    and ``dialect`` are those of INSERT statements.
+    and ``dialect`` are those of INSERT statements. With ``prompt`` rows are written as they come,
+    not gathered first: their source may pause at any time.
     """
 
     null: str | None = None
@@ -30,6 +31,7 @@ class Layout:
     row_group_rows: int = 122_880
     table: str = "t"
     dialect: str = "duckdb"
+    prompt: bool = False
 
 
 class ByteStream(Protocol):

@@ -25,6 +25,7 @@ def write_facts(batches: Iterable[pa.RecordBatch], functor: str, stream: ByteStr
         for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
             arguments = ", ".join(term(value) for value in row)
             stream.write(f"{functor}({arguments}).\n".encode())
+        getattr(stream, "flush", lambda: None)()  # the next batch may take long to come
         rows += batch.num_rows
     return rows
 

@@ -154,6 +154,15 @@ def _json_nested(value: str, kind: Any, exact: bool, depth: int) -> str:
     return f"CASE WHEN {value} IS NULL THEN NULL ELSE {body} END"
 
 
+def at_once(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Each of ``batches`` as a table of its own; empty ones are dropped."""
+    import pyarrow as pa
+
+    for batch in batches:
+        if batch.num_rows:
+            yield pa.Table.from_batches([batch])
+
+
 def chunks(
     batches: Iterable[pa.RecordBatch], rows: int = CHUNK_ROWS, size: int = CHUNK_BYTES
 ) -> Iterator[pa.Table]:

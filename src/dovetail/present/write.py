@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dovetail.catalog.model import distinct_names
 from dovetail.present.formats import Format
 from dovetail.present.layout import ByteStream, Layout, Writer
-from dovetail.present.values import Column, chunks
+from dovetail.present.values import Column, at_once, chunks
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -88,12 +88,14 @@ class Document:
             writer = _writer(self._form, self._stream, schema, columns, self._layout)
         try:
             writer.begin()
-            for table in chunks(batches):
+            for table in at_once(batches) if self._layout.prompt else chunks(batches):
                 if limit and rows + table.num_rows > limit:
                     table, was_cut = table.slice(0, limit - rows), True
                 rows += table.num_rows
                 if table.num_rows:
                     writer.chunk(table)
+                    if self._layout.prompt:
+                        self._flush()
                 if on_rows is not None:
                     on_rows(rows)
                 if was_cut:
@@ -103,8 +105,11 @@ class Document:
             writer.close()
         if self._form.several and self._workbook is None:
             # A later result may fail; this one is complete and is not lost with it.
-            getattr(self._stream, "flush", lambda: None)()
+            self._flush()
         return Written(rows, was_cut, tuple(getattr(writer, "notes", ())))
+
+    def _flush(self) -> None:
+        getattr(self._stream, "flush", lambda: None)()
 
     def __enter__(self) -> Document:
         return self

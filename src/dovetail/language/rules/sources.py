@@ -40,7 +40,7 @@ class Resolver(Protocol):
         """The table of a file, glob or URL."""
         ...
 
-    def stdin(self, declaration: SourceDeclaration | None) -> TableInfo | None:
+    def stdin(self, declaration: SourceDeclaration) -> TableInfo | None:
         """Standard input, or None when there is none."""
         ...
 

@@ -70,22 +70,28 @@ def run(
     most = seconds("--timeout", timeout)
 
     def work(run: Run) -> None:
-        with _program(run, sources, file, param, strict) as program:
+        with _program(run, sources, file, param, strict, stream=True) as program:
             if goal is None and result is None and len(program.goals) > 1:
+                program.read_all()
                 _all(run, program, output)
                 return
             started = time.perf_counter()
-            compiled = program.compile(goal, result=result)
             with program.run(goal, result=result, limit=limit, timeout=most) as answer:
                 run.interruption.register(answer.cancel)
                 if facts:
                     from dovetail.present.prolog import write_facts
 
+                    functor = program.compile(goal, result=result).functor
                     with output.open() as stream:
-                        rows = write_facts(answer.batches(), compiled.functor, stream)
+                        rows = write_facts(answer.batches(), functor, stream)
                 else:
+                    layout = replace(output.layout, prompt=answer.profile.streamed)
                     rows = write_batches(
-                        output, answer.batches(), answer.schema, answer.columns, run.diagnostics
+                        replace(output, layout=layout),
+                        answer.batches(),
+                        answer.schema,
+                        answer.columns,
+                        run.diagnostics,
                     ).rows
                 _tell(run, answer.warnings)
             if metrics is not None:
@@ -181,7 +187,7 @@ def explain(
         raise UsageError(f'explain --format takes text or json, not "{format}"')
 
     def work(run: Run) -> None:
-        with _program(run, sources, file, param, False) as program:
+        with _program(run, sources, file, param, False, stream=True) as program:
             plan = program.explain(goal, result=result, analyze=analyze)
             if format == "json":
                 write_text(json.dumps(plan.to_dict(), indent=2, default=str, ensure_ascii=False))
@@ -193,7 +199,12 @@ def explain(
 
 @contextmanager
 def _program(
-    run: Run, sources: SourceFlags, file: str, param: list[str] | None, strict: bool
+    run: Run,
+    sources: SourceFlags,
+    file: str,
+    param: list[str] | None,
+    strict: bool,
+    stream: bool = False,
 ) -> Iterator[Program]:
     from dovetail.interfaces.cli.parameters import parse_parameters
 
@@ -211,7 +222,15 @@ def _program(
     stdin = None if file == "-" or sys.stdin.isatty() else "/dev/stdin"
     with ExitStack() as stack:
         session = stack.enter_context(run.session(sources, None, stdin=stdin))
-        yield session.program(data, values, name=name, folder=folder, strict=strict)
+        yield session.program(
+            data,
+            values,
+            name=name,
+            folder=folder,
+            strict=strict,
+            stream=stream,
+            tell=run.diagnostics.note,
+        )
 
 
 def _tell(run: Run, warnings: list[str]) -> None:
