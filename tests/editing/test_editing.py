@@ -15,6 +15,7 @@ from dovetail.editing.history import History
 from dovetail.editing.schema import Schema, SourceNames
 from dovetail.editing.statements import is_complete, statement_at, statements_of
 from dovetail.editing.tokens import quote_name, tokens_of
+from dovetail.execution.profile import FragmentProfile, Profile
 from dovetail.session import Session
 from dovetail.types import parse_type
 
@@ -189,7 +190,8 @@ def test_tokens_never_refuse() -> None:
 def test_history_is_shared_searched_and_holds_no_secrets(tmp_path: Path) -> None:
     path = tmp_path / "state" / "history.sqlite"
     shell, tui = History(path), History(path)
-    shell.add("select 1", "shell", rows=1, milliseconds=2.5, sources=["shop"])
+    fragments = [FragmentProfile(n, "shop", "sqlite", "…", "native", 5, 40, 1.5) for n in (1, 2)]
+    shell.add("select 1", "shell", rows=1, milliseconds=2.5, profile=Profile(fragments))
     shell.add(" select secret", "shell")  # begins with a space: not kept
     tui.add("select broken", "tui", error="no column broken", milliseconds=2000)
     tui.add("select broken", "tui", error="no column broken", milliseconds=3000)
@@ -201,10 +203,15 @@ def test_history_is_shared_searched_and_holds_no_secrets(tmp_path: Path) -> None
     assert [e.sql for e in shell.entries("BROKEN select")] == ["select broken"]
     assert [e.sql for e in shell.entries(failed=True)] == ["select broken"]
     assert [e.sql for e in shell.entries(slower_than=100)] == ["select broken"]
-    assert [e.sql for e in shell.entries(source="shop")] == ["select 1"]
+    [first] = shell.entries(source="shop")
+    assert (first.sql, first.sources, first.bytes) == ("select 1", ("shop",), 80)
+    assert first.parts[1] == ("shop", 1.5, 5, 40)
+    assert shell.entry(first.id) == first
+    assert shell.entries(since=first.started + 3600) == []
     assert path.stat().st_mode & 0o077 == 0
-    shell.clear()
+    assert shell.clear() == 3
     assert tui.entries() == []
+    assert b"broken" not in path.read_bytes()
     shell.close()
     tui.close()
 

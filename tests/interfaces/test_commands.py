@@ -243,3 +243,55 @@ def test_what_a_command_loads(folder: Path, arguments: list[str], unwanted: list
 def test_bits_and_times_with_a_zone(dovetail: Command, form: str, line: str) -> None:
     done = dovetail("query", "--format", form, "select '101'::bit b, '12:00:00+02'::timetz t")
     assert done.out.splitlines()[-1] == line
+
+
+def test_history_of_the_terminal(configured: Path, dovetail: Command) -> None:
+    kept = {"DOVETAIL_HISTORY": str(configured / "kept.sqlite")}
+    assert dovetail("history", **kept).out.startswith(" when")
+    dovetail("query", "select count(*) as n from desk.trades", **kept)
+    dovetail("query", "select trdr from desk.trades", **kept)
+    [failed, done] = map(json.loads, dovetail("history", "--jsonl", **kept).out.splitlines())
+    assert (failed["status"], failed["where"]) == ("FAILED", "query")
+    assert (done["status"], done["rows"], done["sources"]) == ("SUCCESS", 1, "desk")
+    [only] = dovetail("history", "--csv", "--failed", **kept).out.splitlines()[1:]
+    assert "trdr" in only
+    assert dovetail("history", "--csv", "COUNT", "--limit", "5", **kept).out.count("\n") == 2
+    assert dovetail("history", "--csv", "--since", "2099-01-01", **kept).out.count("\n") == 1
+    whole = json.loads(dovetail("history", "--id", done["id"], **kept).out)
+    assert whole["fragments"][0]["source"] == "desk"
+    again = dovetail("history", "--run", done["id"], "--csv", **kept)
+    assert (again.out, again.code) == ("n\n8\n", 0)
+    assert "select count(*)" in again.err
+    assert dovetail("history", "--run", "99", **kept).code == 2
+    [line] = map(json.loads, dovetail("stats", "--jsonl", **kept).out.splitlines())
+    assert (line["source"], line["where"], line["queries"]) == ("desk", "terminal", 2)
+    slow = dovetail("stats", "--slowest", "1", "--jsonl", **kept).out
+    assert json.loads(slow)["status"] == "SUCCESS"
+    assert "queries forgotten" in dovetail("history", "--clear", **kept).err
+    assert dovetail("history", "--csv", **kept).out.count("\n") == 1
+    assert dovetail("history", "--clear", "--id", "1", **kept).code == 2
+
+
+def test_history_of_the_service_stands_beside(folder: Path, dovetail: Command) -> None:
+    from dovetail.workspace import Workspace, WorkspaceSettings
+
+    data = folder / "workspace"
+    with Workspace.open(WorkspaceSettings(data)) as workspace:
+        actor = workspace.users.local_actor()
+        upload = workspace.datasets.begin_upload(actor, "sales.csv")
+        upload.write(b"n\n1\n2\n")
+        dataset = upload.finish()
+        from dovetail.workspace import QueryRequest, Target
+
+        workspace.queries.run(actor, QueryRequest("select n from dataset", Target(dataset.id)))
+    both = {"DOVETAIL_HISTORY": str(folder / "kept.sqlite"), "DOVETAIL_WORKSPACE": str(data)}
+    dovetail("query", "select 1 as one", **both)
+    lines = [json.loads(line) for line in dovetail("history", "--jsonl", **both).out.splitlines()]
+    assert [(line["where"], line["rows"]) for line in lines] == [("query", 1), ("service", 2)]
+    whole = json.loads(dovetail("history", "--id", lines[1]["id"], **both).out)
+    assert whole["sql"] == "select n from dataset"
+    ours = dovetail("history", "--user", "local", "--csv", **both).out.splitlines()[1:]
+    assert len(ours) == 1
+    assert ",service," in ours[0]
+    found = dovetail("stats", "--by", "user", "--jsonl", **both).out.splitlines()
+    assert [json.loads(line)["where"] for line in found] == ["terminal", "service"]

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from dovetail.execution.figures import percentile
 from dovetail.workspace import Actor, Workspace, WorkspaceError
 from dovetail.workspace.models import FragmentRow, QueryRow, now
-from dovetail.workspace.stats import percentile
 from tests.workspace.sales import TOTALS, ask
 
 

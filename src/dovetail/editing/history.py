@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from dovetail.secrets import redact
 
+if TYPE_CHECKING:
+    from dovetail.execution.profile import Profile
+
 _KEPT = 10_000
+_OFF = "off"
+_VERSION = 2
+# `parts` is a JSON list of one [source, milliseconds, rows, bytes] per fragment.
 _TABLE = """
-CREATE TABLE IF NOT EXISTS queries (
+CREATE TABLE queries (
   id INTEGER PRIMARY KEY, sql TEXT NOT NULL, started REAL NOT NULL, interface TEXT NOT NULL,
-  sources TEXT NOT NULL DEFAULT '', rows INTEGER, milliseconds REAL, error TEXT
+  parts TEXT NOT NULL, rows INTEGER, milliseconds REAL, error TEXT
 )
 """
+
+
+class Part(NamedTuple):
+    """What one source did for a query; times in milliseconds, sizes in bytes."""
+
+    source: str
+    milliseconds: float | None = None
+    rows: int | None = None
+    bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -30,17 +46,27 @@ class Entry:
     sql: str
     started: float
     interface: str
-    sources: str = ""
+    parts: tuple[Part, ...] = ()
     rows: int | None = None
     milliseconds: float | None = None
     error: str | None = None
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The sources that took part, each once."""
+        return tuple(dict.fromkeys(part.source for part in self.parts))
 
-def history_path() -> Path:
-    """Where the history is: ``DOVETAIL_HISTORY``, or the user's folder for such things."""
+    @property
+    def bytes(self) -> int:
+        """What came from the sources, in bytes."""
+        return sum(part.bytes or 0 for part in self.parts)
+
+
+def history_path() -> Path | None:
+    """Where the history is: ``DOVETAIL_HISTORY`` (None for ``off``), or the user's state folder."""
     named = os.environ.get("DOVETAIL_HISTORY")
     if named:
-        return Path(named)
+        return None if named == _OFF else Path(named)
     import platformdirs
 
     return Path(platformdirs.user_state_path("dovetail")) / "history.sqlite"
@@ -54,15 +80,16 @@ class History:
 
     def __init__(self, path: str | Path | None = None) -> None:
         """``path`` is the file, :func:`history_path` otherwise; it is made when missing."""
-        self._path = Path(path) if path is not None else history_path()
+        file = Path(path) if path is not None else history_path()
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        if file is None:
+            return
         with suppress(OSError, sqlite3.Error):
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            connection = sqlite3.connect(self._path, timeout=2, check_same_thread=False)
-            connection.execute(_TABLE)
-            connection.commit()
-            self._path.chmod(0o600)
+            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            connection = sqlite3.connect(file, timeout=2, check_same_thread=False)
+            _prepare(connection)
+            file.chmod(0o600)
             self._connection = connection
 
     def add(
@@ -73,18 +100,19 @@ class History:
         rows: int | None = None,
         milliseconds: float | None = None,
         error: str | None = None,
-        sources: Sequence[str] = (),
+        profile: Profile | None = None,
         started: float | None = None,
     ) -> None:
         """Keep a query, unless it begins with a space. A repetition replaces its neighbour."""
         if sql[:1] in (" ", "\t") or not sql.strip() or self._connection is None:
             return
         text = redact(sql.strip())
+        fragments = profile.fragments if profile is not None else ()
         values = (
             text,
             time.time() if started is None else started,
             interface,
-            ", ".join(sources),
+            json.dumps([[f.source, f.milliseconds, f.rows, f.bytes] for f in fragments]),
             rows,
             milliseconds,
             None if error is None else redact(error),
@@ -96,7 +124,7 @@ class History:
             if last is not None and last[1] == text:
                 self._connection.execute("DELETE FROM queries WHERE id = ?", (last[0],))
             self._connection.execute(
-                "INSERT INTO queries (sql, started, interface, sources, rows, milliseconds, error)"
+                "INSERT INTO queries (sql, started, interface, parts, rows, milliseconds, error)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 values,
             )
@@ -113,13 +141,13 @@ class History:
         failed: bool = False,
         slower_than: float | None = None,
         source: str | None = None,
+        since: float | None = None,
+        until: float | None = None,
     ) -> list[Entry]:
         """Queries, newest first. ``text`` must stand in them, its words in any order.
 
-        ``slower_than`` is in milliseconds.
+        ``slower_than`` is in milliseconds, ``since`` and ``until`` in seconds since the epoch.
         """
-        if self._connection is None:
-            return []
         conditions = ["true"]
         values: list[str | float] = []
         for word in text.split():
@@ -127,32 +155,69 @@ class History:
             values.append(word.lower())
         if failed:
             conditions.append("error IS NOT NULL")
-        if slower_than is not None:
-            conditions.append("milliseconds > ?")
-            values.append(slower_than)
+        for test, bound in (
+            ("milliseconds > ?", slower_than),
+            ("started >= ?", since),
+            ("started < ?", until),
+        ):
+            if bound is not None:
+                conditions.append(test)
+                values.append(bound)
         if source is not None:
-            conditions.append("(', ' || sources || ',') LIKE ?")
-            values.append(f"%, {source},%")
+            conditions.append(
+                "EXISTS (SELECT 1 FROM json_each(parts) WHERE json_extract(value, '$[0]') = ?)"
+            )
+            values.append(source)
+        return self._read(
+            f"WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT {limit}", values
+        )
+
+    def entry(self, id: int) -> Entry | None:
+        """The query of that number."""
+        found = self._read("WHERE id = ?", [id])
+        return found[0] if found else None
+
+    def _read(self, condition: str, values: list[str | float]) -> list[Entry]:
+        if self._connection is None:
+            return []
         with self._lock:
             try:
                 found = self._connection.execute(
-                    "SELECT id, sql, started, interface, sources, rows, milliseconds, error "
-                    f"FROM queries WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT {limit}",
+                    "SELECT id, sql, started, interface, parts, rows, milliseconds, error "
+                    f"FROM queries {condition}",
                     values,
                 ).fetchall()
             except sqlite3.Error:
                 return []
-        return [Entry(*row) for row in found]
+        return [
+            Entry(id, sql, started, interface, tuple(Part(*p) for p in json.loads(parts)), *rest)
+            for id, sql, started, interface, parts, *rest in found
+        ]
 
-    def clear(self) -> None:
-        """Forget everything."""
-        if self._connection is not None:
-            with self._lock:
-                self._connection.execute("DELETE FROM queries")
-                self._connection.commit()
+    def clear(self) -> int:
+        """Forget everything; how many queries that was."""
+        if self._connection is None:
+            return 0
+        with self._lock:
+            count = self._connection.execute("DELETE FROM queries").rowcount
+            self._connection.commit()
+            self._connection.execute("VACUUM")  # what was deleted would stay readable in the file
+        return count
 
     def close(self) -> None:
         """Close the file."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    """Make the table; one of an earlier form is given up."""
+    if connection.execute("PRAGMA user_version").fetchone()[0] == _VERSION:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    if connection.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
+        connection.execute("DROP TABLE IF EXISTS queries")
+        connection.execute(_TABLE)
+        connection.execute(f"PRAGMA user_version = {_VERSION}")
+    connection.commit()

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import selectinload
 
+from dovetail.execution.figures import Figures
 from dovetail.workspace.access import Actor
 from dovetail.workspace.history import show_run, whose_runs
 from dovetail.workspace.models import FragmentRow, QueryRow
@@ -22,45 +20,6 @@ from dovetail.workspace.store import Store
 _SLOWEST = 20
 _BY = ("day", "source", "user")
 _BATCH = 2_000
-
-
-@dataclass
-class _Sum:
-    """Runs of one key. Times are kept for the percentiles; the others are only added up."""
-
-    times: list[float] = field(default_factory=list)
-    count: int = 0
-    failed: int = 0
-    cached: int = 0
-    rows: int = 0
-    bytes: int = 0
-
-    def add(
-        self, status: str, cache: str, time: float | None, rows: int | None, size: int | None
-    ) -> None:
-        self.count += 1
-        self.failed += status == "FAILED"
-        self.cached += cache == "hit"
-        self.rows += rows or 0
-        self.bytes += size or 0
-        if status == "SUCCESS" and cache != "hit" and time is not None:
-            self.times.append(time)
-
-    def row(self, key: str) -> StatsRow:
-        times = sorted(self.times)
-        return StatsRow(
-            key,
-            self.count,
-            self.failed,
-            math.fsum(times) / len(times) if times else None,
-            percentile(times, 50),
-            percentile(times, 95),
-            percentile(times, 99),
-            times[-1] if times else None,
-            self.rows,
-            self.bytes,
-            self.cached,
-        )
 
 
 class Stats:
@@ -95,7 +54,7 @@ class Stats:
             if until is not None:
                 conditions.append(QueryRow.created_at < until)
 
-            overall, sums = _Sum(), defaultdict[str, _Sum](_Sum)
+            overall, sums = Figures(), defaultdict[str, Figures](Figures)
             runs = session.execute(
                 select(
                     QueryRow.created_at,
@@ -110,10 +69,10 @@ class Stats:
                 .execution_options(yield_per=_BATCH)
             )
             for created, name, status, cache, time, rows, size in runs:
-                overall.add(status, cache, time, rows, size)
+                _add(overall, status, cache, time, rows, size)
                 if by != "source":
                     key = name if by == "user" else created.date().isoformat()
-                    sums[key].add(status, cache, time, rows, size)
+                    _add(sums[key], status, cache, time, rows, size)
             if by == "source":
                 fragments = session.execute(
                     select(
@@ -130,7 +89,7 @@ class Stats:
                     .execution_options(yield_per=_BATCH)
                 )
                 for connection, source, status, cache, time, rows, size in fragments:
-                    sums[connection or source].add(status, cache, time, rows, size)
+                    _add(sums[connection or source], status, cache, time, rows, size)
             slowest = session.scalars(
                 select(QueryRow)
                 .options(selectinload(QueryRow.fragments))
@@ -141,15 +100,33 @@ class Stats:
             shown = tuple(show_run(row) for row in slowest)
         keys = sorted(sums, reverse=by == "day")
         return QueryStats(
-            since, until, overall.row("all"), tuple(sums[k].row(k) for k in keys), shown
+            since, until, _row("all", overall), tuple(_row(k, sums[k]) for k in keys), shown
         )
 
 
-def percentile(times: Sequence[float], share: float) -> float | None:
-    """The percentile of sorted ``times``, interpolated between the two nearest of them."""
-    if not times:
-        return None
-    place = share / 100 * (len(times) - 1)
-    below = math.floor(place)
-    above = min(below + 1, len(times) - 1)
-    return times[below] + (times[above] - times[below]) * (place - below)
+def _add(
+    figures: Figures,
+    status: str,
+    cache: str,
+    time: float | None,
+    rows: int | None,
+    size: int | None,
+) -> None:
+    failed, cancelled = status == "FAILED", status == "CANCELLED"
+    figures.add(time, rows, size, failed=failed, cancelled=cancelled, cached=cache == "hit")
+
+
+def _row(key: str, figures: Figures) -> StatsRow:
+    return StatsRow(
+        key,
+        figures.count,
+        figures.failed,
+        figures.average,
+        figures.percentile(50),
+        figures.percentile(95),
+        figures.percentile(99),
+        figures.longest,
+        figures.rows,
+        figures.bytes,
+        figures.cached,
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -226,15 +225,10 @@ class Answering:
                 wishes.expect.check(done.rows)
             except ExpectationError as error:  # raised once the rows are written
                 self._unmet = self._unmet or error
-        return {
-            "rows": done.rows,
-            "sources": sorted({fragment.source for fragment in result.profile.fragments}),
-        }
+        return {"rows": done.rows, "profile": result.profile}
 
     def _remember(self) -> None:
-        """Keep what was run, for `dovetail history`; DOVETAIL_HISTORY=off keeps nothing."""
-        if not self._past or os.environ.get("DOVETAIL_HISTORY") == "off":
-            return
+        """Keep what was run, for `dovetail history`."""
         from dovetail.editing.history import History
 
         history = History()

@@ -27,8 +27,8 @@ A flag that every command has may also stand before the command. The configurati
 `--config` names, else `DOVETAIL_CONFIG`, else `./dovetail.yaml`, else `dovetail.yaml` in the user's
 configuration folder; the first that is found is used alone. `NO_COLOR`, `FORCE_COLOR`, `TERM=dumb`
 and `DOVETAIL_FORMAT` are respected; a flag beats them all. What `query` runs is kept, without
-values of parameters, in the history that the shell searches with Ctrl-R; `DOVETAIL_HISTORY` names
-another file, and `off` keeps nothing.
+values of parameters, in the history that `dovetail history` lists and the shell searches with
+Ctrl-R; `DOVETAIL_HISTORY` names another file, and `off` keeps nothing.
 
 The formats:
 

@@ -46,7 +46,7 @@ class StoreFlags:
 
 def store_settings(where: StoreFlags) -> WorkspaceSettings:
     """Settings for a look into the store: nothing is recovered, nothing runs."""
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    missing = _missing()
     if missing:
         raise UsageError(f"the workspace needs {', '.join(missing)}; install dovetail[service]")
     from dovetail.workspace import WorkspaceSettings
@@ -55,9 +55,19 @@ def store_settings(where: StoreFlags) -> WorkspaceSettings:
     return WorkspaceSettings(folder, url=where.store, migrate=False, serving=False)
 
 
+def _missing() -> list[str]:
+    return [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+
+
 @contextmanager
-def opened(where: StoreFlags) -> Iterator[tuple[Workspace, Actor] | None]:
-    """The workspace and its local user, who may see everything; None when there is none yet."""
+def opened(where: StoreFlags, *, needed: bool = True) -> Iterator[tuple[Workspace, Actor] | None]:
+    """The workspace and its local user, who may see everything; None when there is none yet.
+
+    Not ``needed``: None too when the libraries of the workspace are not installed.
+    """
+    if not needed and where.store is None and _missing():
+        yield None
+        return
     settings = store_settings(where)
     if where.store is None and not (settings.folder / "workspace.db").exists():
         yield None

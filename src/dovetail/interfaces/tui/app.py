@@ -424,14 +424,13 @@ class DovetailApp(App[int]):
         if run.state == "failed" and run.error is not None:
             self.last_errors = [run.error.kind, *self.last_errors][:_FACTS]
             self._queue.clear()
-        fragments = run.profile.fragments if run.profile is not None else []
         self.history.add(
             run.sql,
             "tui",
             rows=run.rows if run.error is None else None,
             milliseconds=run.seconds * 1000,
             error=run.error.message if run.error is not None else None,
-            sources=sorted({f.source for f in fragments}),
+            profile=run.profile,
             started=run.began,
         )
         for warning in run.warnings:

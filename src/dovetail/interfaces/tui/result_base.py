@@ -50,7 +50,6 @@ class ResultBase(Vertical):
     ResultPane .chips { height: 1; color: $text-accent; display: none; padding: 0 1; }
     ResultPane .chips.open { display: block; }
     ResultPane .running { height: auto; color: $text-muted; padding: 0 1; display: none; }
-    ResultPane .running.open { display: block; }
     """
 
     class Changed(Message, namespace="result_pane"):
@@ -116,7 +115,8 @@ class ResultBase(Vertical):
         if run is None:
             return
         line = self.query_one(".running", Static)
-        line.set_class(run.active, "open")
+        # Not by a class: taken away before the first styles are computed, it would stay in force.
+        line.display = run.active
         if run.active:
             line.update(describe_run(run))
         if run.schema is not None and (run.state != "failed" or run.rows):

@@ -29,6 +29,7 @@ from dovetail.script.statements import split
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dovetail.execution.profile import Profile
     from dovetail.session import Session
 
 
@@ -168,9 +169,9 @@ class Shell:
         started, began = time.perf_counter(), time.time()
         rows: int | None = None
         problem: str | None = None
-        sources: list[str] = []
+        profile: Profile | None = None
         try:
-            rows, sources = self.foreground.run(lambda: self._answer(sql))
+            rows, profile = self.foreground.run(lambda: self._answer(sql))
         except DovetailError as error:
             problem = error.message
             raise
@@ -184,14 +185,14 @@ class Shell:
                     rows=rows,
                     milliseconds=milliseconds,
                     error=problem,
-                    sources=sources,
+                    profile=profile,
                     started=began,
                 )
         if self.timer:
             count = "done" if rows is None else f"{rows:,} row{'' if rows == 1 else 's'}"
             self.told.summary(f"{count}, {shown_time(milliseconds)}")
 
-    def _answer(self, sql: str) -> tuple[int | None, list[str]]:
+    def _answer(self, sql: str) -> tuple[int | None, Profile | None]:
         result = self.desk.run(
             split(sql)[0],
             self.used_parameters(sql),
@@ -202,7 +203,7 @@ class Shell:
         if result is None:  # a temporary table or view was made
             for name in self.desk.objects:
                 self.schema.add_local(name)
-            return None, []
+            return None, None
         try:
             done = write_batches(
                 self.output,
@@ -219,7 +220,7 @@ class Shell:
             result.close()
         for warning in result.warnings:
             self.told.warning(warning)
-        return result.profile.rows, sorted({f.source for f in result.profile.fragments})
+        return result.profile.rows, result.profile
 
     def _quietly(self, batches: Iterable[Any]) -> Iterator[Any]:
         for batch in batches:
