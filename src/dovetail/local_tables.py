@@ -216,4 +216,5 @@ def is_path(name: str) -> bool:
 
     if set(name) & _GLOB:
         return True
-    return split_name(name).format in (*TABLE_FORMATS, *DATABASE_FORMATS)
+    parts = split_name(name)
+    return parts.packing is not None or parts.format in (*TABLE_FORMATS, *DATABASE_FORMATS)

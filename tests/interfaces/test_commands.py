@@ -8,6 +8,7 @@ import pty
 import socket
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -295,3 +296,20 @@ def test_history_of_the_service_stands_beside(folder: Path, dovetail: Command) -
     assert ",service," in ours[0]
     found = dovetail("stats", "--by", "user", "--jsonl", **both).out.splitlines()
     assert [json.loads(line)["where"] for line in found] == ["terminal", "service"]
+
+
+def test_the_configuration_of_nobody_is_shown(dovetail: Command) -> None:
+    done = dovetail("config", "show")
+    assert (done.code, done.out) == (0, "# no configuration file\n{}\n")
+
+
+def test_an_archive_is_read_by_its_own_name(folder: Path, dovetail: Command) -> None:
+    with zipfile.ZipFile(folder / "all.zip", "w") as archive:
+        archive.write(folder / "trades.csv", "trades.csv")
+    assert dovetail("query", "--csv", "select count(*) as n from 'all.zip'").out == "n\n8\n"
+
+
+def test_the_end_of_the_text_has_a_name(dovetail: Command) -> None:
+    done = dovetail("sql", "format", "select 1 from")
+    assert done.code == 1
+    assert "not the end of the text" in done.err

@@ -37,7 +37,7 @@ def read(sql: str, dialect: str = "duckdb") -> exp.Expression:
             place = Location(line, column, excerpt)
         what = str(found.get("description") or "the text does not parse").rstrip(".")
         what = re.sub(r" but got <Token .*text: ([^,]*),.*", r' and not "\1"', what)
-        what = re.sub(r" <Token .*", "", what)
+        what = re.sub(r" <Token .*", "", what).replace('"SENTINEL"', "the end of the text")
         raise QuerySyntaxError(f"syntax error: {what}", location=place) from None
     except TokenError as error:
         raise QuerySyntaxError(f"syntax error: {str(error).splitlines()[0]}") from None

@@ -78,7 +78,9 @@ def show(where: ConfigFlags, messages: MessageFlags) -> Job:
 
         config = run.configuration(where)
         write_text(f"# {config.path or 'no configuration file'}")
-        data = config.model_dump(mode="json", exclude_defaults=True)
+        data = {}
+        if config.path is not None:
+            data = config.model_dump(mode="json", exclude_defaults=True)
         for name, source in config.sources.items():  # the kind is a default, and worth seeing
             shown = data.setdefault("sources", {}).setdefault(name, {})
             data["sources"][name] = {"kind": source.kind, **shown}
