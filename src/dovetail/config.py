@@ -261,9 +261,13 @@ class TuiSettings(_Model):
     keymap: Literal["vim", "plain"] = Field(
         default="vim", description="Keys of the results: letters as in vim, or arrows and Ctrl."
     )
+    editor: Literal["plain", "vi"] = Field(
+        default="plain", description="Keys of the editor: those of a shell, or modes as in vi."
+    )
     keys: dict[str, dict[str, str]] = Field(
         default_factory=dict,
-        description="Own keys by place (`editor`, `results`, `catalog`, `everywhere`): the keys, "
+        description="Own keys by place (`editor`, `vi`, `results`, `catalog`, "
+        "`everywhere`): the keys, "
         "then the action; `dovetail tui --keys` lists both.",
     )
     max_rows: int = Field(

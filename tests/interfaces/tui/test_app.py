@@ -144,6 +144,10 @@ def test_buffers_and_files(play: Play, tmp_path: Path) -> None:
         assert tui.text == "from trades"
         await tui.keys("<ctrl+x>btwo<enter>")
         assert tui.text == "select 22"
+        await tui.keys("<ctrl+x>1")
+        assert tui.text == "from trades"
+        await tui.keys("<ctrl+x>9<ctrl+x>2")
+        assert tui.text == "select 22"
         await tui.keys("3<ctrl+w>")
         assert "is not saved" in tui.screen()
         await tui.keys("y")
@@ -209,6 +213,12 @@ def test_a_slow_query_leaves_the_screen_alive_and_is_cancelled_at_its_source(
         await tui.pilot.press("ctrl+c")  # a second one does not leave
         assert tui.app.is_running
         assert tui.app.place == "editor"
+        await tui.pilot.press("ctrl+j")
+        while not results[1:] or not tui.app.buffer.running:
+            await tui.pilot.pause()
+        await tui.pilot.press("escape", "escape")
+        await tui.settle()
+        assert results[1].cancelled == 1
 
     play(scenario, files=[])
 

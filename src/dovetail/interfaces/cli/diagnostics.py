@@ -12,10 +12,9 @@ import sys
 import time
 import traceback
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dovetail.errors import DovetailError, InternalError, UsageError
+from dovetail.errors import DovetailError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +90,9 @@ class Diagnostics:
         if self.debug:
             self._write("".join(traceback.format_exception(error)).rstrip("\n"))
         if not isinstance(error, DovetailError):
-            error = _fault_of_ours(error)
+            from dovetail.faults import fault_of_ours
+
+            error = fault_of_ours(error, "; --debug shows the trace")
         if self.errors == "json":
             self._write(json.dumps(_as_data(error), ensure_ascii=False))
         else:
@@ -164,38 +165,3 @@ def _as_data(error: DovetailError) -> dict[str, object]:
         "statement": error.statement,
         **data,
     }
-
-
-def _fault_of_ours(error: BaseException) -> InternalError:
-    """Turn an unexpected exception into an error that names a report file.
-
-    The report says where in the code it happened and nothing of what was being worked on: the
-    text of the exception may hold data or a secret, so it stays out.
-    """
-    frames = [
-        f"  {frame.filename}:{frame.lineno} {frame.name}"
-        for frame in traceback.extract_tb(error.__traceback__)
-    ]
-    name = type(error).__qualname__
-    lines = [f"dovetail {version()}, Python {sys.version.split()[0]}, {sys.platform}", name]
-    try:
-        import tempfile
-
-        descriptor, path = tempfile.mkstemp(prefix="dovetail-report-", suffix=".txt", text=True)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as report:
-            report.write("\n".join([*lines, *frames]) + "\n")
-        where = f"; a report without data or secrets is in {Path(path)}"
-    except OSError:
-        where = ""
-    return InternalError(f"a fault of Dovetail itself ({name}){where}; --debug shows the trace")
-
-
-def version() -> str:
-    """The installed version of Dovetail."""
-    from importlib.metadata import PackageNotFoundError
-    from importlib.metadata import version as installed
-
-    try:
-        return installed("dovetail")
-    except PackageNotFoundError:
-        return "0 (not installed)"

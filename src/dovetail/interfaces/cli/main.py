@@ -59,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _print_version() -> int:
-    from dovetail.interfaces.cli.diagnostics import version
+    from dovetail.faults import version
 
     sys.stdout.write(f"dovetail {version()}\n")
     return 0

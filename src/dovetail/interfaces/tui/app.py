@@ -6,23 +6,28 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rich.panel import Panel
+from rich.text import Text
 from textual import events
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Static, Tab, Tabs
+from textual.worker import WorkerFailed
 
 from dovetail.config import TuiSettings
 from dovetail.editing.history import History
 from dovetail.editing.schema import Schema
 from dovetail.editing.statements import Statement, statements_of
 from dovetail.editing.tokens import tokens_of
-from dovetail.errors import DovetailError
+from dovetail.errors import DovetailError, InternalError
+from dovetail.faults import fault_of_ours
 from dovetail.interfaces.tui.buffer import BufferPane
 from dovetail.interfaces.tui.catalog import Catalog, Node
 from dovetail.interfaces.tui.clipboard import Clipboard
@@ -33,7 +38,7 @@ from dovetail.interfaces.tui.keymap import EVERYWHERE, Key
 from dovetail.interfaces.tui.keys import Sequences, all_keys, shown_keys
 from dovetail.interfaces.tui.prompt_line import PromptLine
 from dovetail.interfaces.tui.result import ResultPane
-from dovetail.interfaces.tui.running import QueryRun, duration
+from dovetail.interfaces.tui.running import REPORT_HINT, QueryRun, duration
 from dovetail.script.desk import Desk
 from dovetail.script.statements import split
 
@@ -43,6 +48,22 @@ if TYPE_CHECKING:
 _DRAFT_SECONDS = 1.0
 _LEAST_SIZE = (80, 24)
 _FACTS = 20
+_TWICE_SECONDS = 0.5
+_FAULT = "{}.\n\nNothing of your work is lost: editor tabs and results are as they were."
+_CRASH = "{}.\n\nYour editor tabs are kept; `dovetail tui` brings them back."
+
+
+class Crash(Exception):
+    """A fault that ends the application, as it is shown when the terminal is restored."""
+
+    def __init__(self, fault: InternalError) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
+
+    def __rich__(self) -> Panel:
+        return Panel(
+            Text(_CRASH.format(self.fault.message)), title="Dovetail has ended", title_align="left"
+        )
 
 
 class DovetailApp(App[int]):
@@ -95,7 +116,7 @@ class DovetailApp(App[int]):
         ``history``, ``drafts`` and ``clipboard`` are for tests.
         """
         self.settings = session.config.tui or TuiSettings()
-        self.all_keys = all_keys(self.settings.keymap, self.settings.keys)
+        self.all_keys = all_keys(self.settings.keymap, self.settings.keys, self.settings.editor)
         super().__init__()
         self.session = session
         self.history = history if history is not None else History()
@@ -132,6 +153,7 @@ class DovetailApp(App[int]):
         self._previous_buffer: str | None = None
         self._draft_timer: Any = None
         self._hint_timer: Any = None
+        self._escaped_at = float("-inf")
         self._hinted = ""  # the place whose keys are hinted at
         self.exports: set[Callable[[], None]] = set()  # what cancels those that are being written
         self._catalog_width = 32
@@ -256,12 +278,15 @@ class DovetailApp(App[int]):
 
     def make_keys(self, focus: str) -> Sequences:
         """A machine for the keys of a place."""
-        return Sequences(self.all_keys, focus, counts=focus == "results")
+        return Sequences(self.all_keys, focus, counts=focus in ("results", "vi"))
 
     async def add_buffer(self, text: str = "", path: Path | None = None) -> BufferPane:
         """A new buffer, brought to the front."""
         self._numbers += 1
-        buffer = BufferPane(self, self.schema, self.make_keys, self._numbers, text, path)
+        is_vi = self.settings.editor == "vi"
+        buffer = BufferPane(
+            self, self.schema, self.make_keys, self._numbers, text, path, is_vi=is_vi
+        )
         await self._switcher.mount(buffer)
         buffer.editor.styles.height = self._editor_height
         await self._buffer_tabs.add_tab(Tab(buffer.name_shown, id=f"tab-{buffer.id}"))
@@ -458,6 +483,15 @@ class DovetailApp(App[int]):
         if not running and not self.exports:
             self.tell("no query runs here; Ctrl+Q leaves")
 
+    async def on_event(self, event: events.Event) -> None:
+        """Esc Esc cancels what runs in the front buffer; each Esc also does what it always does."""
+        if isinstance(event, events.Key) and event.key == "escape" and not event.is_forwarded:
+            twice = event.time - self._escaped_at < _TWICE_SECONDS
+            if twice and self.buffers and self.buffer.running:
+                self.cancel()
+            self._escaped_at = event.time
+        await super().on_event(event)
+
     # -- status ------------------------------------------------------------------------------------
 
     def on_unmount(self) -> None:
@@ -501,7 +535,7 @@ class DovetailApp(App[int]):
         """What typing does now."""
         if self.prompt.mode:
             return self.prompt.mode
-        return "INSERT" if isinstance(self.focused, SqlEditor) else "NORMAL"
+        return self.focused.mode if isinstance(self.focused, SqlEditor) else "NORMAL"
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Another pane has the keyboard."""
@@ -546,8 +580,9 @@ class DovetailApp(App[int]):
         self._pending(event.shown, event.continuations)
 
     def on_sql_editor_pending(self, event: SqlEditor.Pending) -> None:
-        """A sequence is being typed."""
+        """A sequence is being typed, or the mode has changed."""
         self._pending(event.shown, event.continuations)
+        self.update_status()
 
     def _pending(self, shown: str, continuations: list[tuple[str, str]]) -> None:
         if self._hint_timer is not None:
@@ -641,7 +676,7 @@ class DovetailApp(App[int]):
         """All actions with their keys, for the palette."""
         seen = set()
         for key in self.all_keys:
-            if key.focus != "catalog" and key.action not in seen:
+            if key.focus not in ("catalog", "vi") and key.action not in seen:
                 seen.add(key.action)
                 title = f"{key.help} ({shown_keys(key)})"
                 yield SystemCommand(
@@ -660,6 +695,30 @@ class DovetailApp(App[int]):
     def _show_names(self) -> None:
         if self._is_set_up:
             self.catalog.update_names()
+
+    # -- faults of ours ----------------------------------------------------------------------------
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Textual's hook for what nobody caught; its own way prints the values of variables.
+
+        A worker that failed leaves the rest in order: a panel says so, and work goes on. Else the
+        application cannot go on; its end tells where the report is and that the drafts are kept.
+        """
+        if self._exception is not None:
+            return
+        if isinstance(error, WorkerFailed):
+            self.show_fault(error.error)
+            return
+        with suppress(Exception):
+            self._keep_drafts()
+        super()._handle_exception(Crash(fault_of_ours(error, REPORT_HINT)))
+        self._return_code = InternalError.exit_code
+
+    def show_fault(self, error: BaseException) -> None:
+        """A panel about a fault that ended one action, and nothing else."""
+        fault = fault_of_ours(error, REPORT_HINT)
+        self.last_errors = [fault.kind, *self.last_errors][:_FACTS]
+        self.open_screen("text", "an unexpected error", _FAULT.format(fault.message))
 
     def handle_error(self, error: DovetailError) -> None:
         """Tell of an error that belongs to no query."""

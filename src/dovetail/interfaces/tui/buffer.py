@@ -59,8 +59,11 @@ class BufferPane(Vertical):
         number: int,
         text: str = "",
         path: Path | None = None,
+        *,
+        is_vi: bool = False,
     ) -> None:
         super().__init__(id=f"buffer-{number}")
+        self._is_vi = is_vi
         self.host = host
         self.number = number
         self.path = path
@@ -80,7 +83,12 @@ class BufferPane(Vertical):
         """Editor, error, results."""
         completions = CompletionList()
         yield SqlEditor(
-            self._text, self._schema, self._make_keys("editor"), completions, lambda: self.running
+            self._text,
+            self._schema,
+            self._make_keys("editor"),
+            completions,
+            lambda: self.running,
+            self._make_keys("vi") if self._is_vi else None,
         )
         yield completions
         yield self._error_panel

@@ -158,6 +158,14 @@ class Commands:
         at = buffers.index(self.app.buffer)
         self.app.show_buffer(buffers[(at + by) % len(buffers)])
 
+    def do_buffer(self, number: str) -> None:
+        """The editor tab of that number, from 1."""
+        buffers = self.app.buffers
+        if int(number) <= len(buffers):
+            self.app.show_buffer(buffers[int(number) - 1])
+        else:
+            self.app.tell(f"there is no tab {number}; there are {len(buffers)}")
+
     def do_last_buffer(self) -> None:
         """Between the last two."""
         self.app.last_buffer()
@@ -438,7 +446,8 @@ class Commands:
         """The keys of this place."""
         from dovetail.interfaces.tui.screens.help import HelpScreen
 
-        self.app.push_screen(HelpScreen(self.app.place, self.app.all_keys))
+        vi = self.app.place == "editor" and self.app.mode != "INSERT"
+        self.app.push_screen(HelpScreen("vi" if vi else self.app.place, self.app.all_keys))
 
     def do_palette(self) -> None:
         """All actions."""
@@ -623,15 +632,19 @@ class Commands:
 
     def do_command(self) -> None:
         """Ask for a command."""
+        place = self.app.place
+
+        def back() -> None:
+            self.do_pane("editor" if place == "editor" else "results")
 
         def submit(text: str) -> None:
-            self.do_to_results()
+            back()
             try:
                 self.run_line(text.strip())
             except UsageError as error:
                 self.app.tell(error.message, error=True)
 
-        self.app.prompt.ask("COMMAND", ":", submit, cancel=self.do_to_results)
+        self.app.prompt.ask("COMMAND", ":", submit, cancel=back)
 
     def run_line(self, line: str) -> None:
         """Do what a ``:`` line says. Raises :class:`UsageError`."""
@@ -665,6 +678,10 @@ class Commands:
         self.do_quit()
 
     line_quit = line_q
+
+    def line_w(self, rest: str) -> None:
+        """Save the buffer."""
+        self.do_save()
 
     def line_help(self, rest: str) -> None:
         """The keys."""

@@ -22,6 +22,7 @@ from dovetail.editing.statements import Statement, statement_at, statements_of
 from dovetail.editing.tokens import tokens_of
 from dovetail.errors import Location
 from dovetail.interfaces.tui.keys import Sequences
+from dovetail.interfaces.tui.vi import INSERT, ViKeys
 
 _LISTED = 8
 
@@ -93,7 +94,9 @@ class SqlEditor(TextArea):
         keys: Sequences,
         completions: CompletionList,
         is_running: Callable[[], bool],
+        vi_keys: Sequences | None = None,
     ) -> None:
+        """``vi_keys`` makes it an editor with modes."""
         super().__init__(
             text,
             language="sql",
@@ -110,6 +113,12 @@ class SqlEditor(TextArea):
         self._is_running = is_running
         self._killed = ""
         self._typed = False
+        self._vi = ViKeys(self, vi_keys) if vi_keys is not None else None
+
+    @property
+    def mode(self) -> str:
+        """What typing does: ``INSERT``, or one of the modes of vi."""
+        return self._vi.mode if self._vi is not None else INSERT
 
     # -- keys -------------------------------------------------------------------------------------
 
@@ -126,6 +135,16 @@ class SqlEditor(TextArea):
             event.stop()
             event.prevent_default()
             self.post_message(self.Acted("cancel"))
+            return
+        if event.key == "f6":  # the text area would select the line
+            event.stop()
+            event.prevent_default()
+            self.post_message(self.Acted("plan"))
+            return
+        if self._vi is not None and not self._keys.waiting and self._vi.press(event):
+            event.stop()
+            event.prevent_default()
+            self.post_message(self.Pending(self._vi.shown, []))
             return
         if event.is_printable and not self._keys.waiting:
             self._typed = True

@@ -10,7 +10,7 @@ class Key:
     """``keys`` are alternatives; each is the keys to press one after another, with spaces.
 
     ``action`` may have one argument: ``move(left)``. ``focus`` is where it works: ``everywhere``,
-    ``editor``, ``results``, ``catalog``.
+    ``editor``, ``vi`` (its normal mode), ``results``, ``catalog``.
     """
 
     focus: str
@@ -44,7 +44,7 @@ EVERYWHERE = _keys(
     f9                    ||| toggle(catalog)      ||| show or hide the catalog
     f10                   ||| full_screen          ||| this pane on the whole screen, and back
     f12                   ||| debug                ||| facts for a report
-    ctrl+c                ||| cancel               ||| cancel the running query
+    ctrl+c                ||| cancel               ||| cancel the running query; Esc Esc too
     ctrl+q                ||| quit                 ||| leave
     ctrl+n                ||| new_buffer           ||| new editor tab
     ctrl+pagedown         ||| next_buffer          ||| next editor tab
@@ -79,6 +79,15 @@ EDITOR = _keys(
     ctrl+x s              ||| save_as              ||| save under another name
     ctrl+x b              ||| buffers              ||| list of tabs
     ctrl+x ctrl+x         ||| last_buffer          ||| between the last two tabs
+    ctrl+x 1              ||| buffer(1)            ||| editor tab 1
+    ctrl+x 2              ||| buffer(2)            ||| editor tab 2
+    ctrl+x 3              ||| buffer(3)            ||| editor tab 3
+    ctrl+x 4              ||| buffer(4)            ||| editor tab 4
+    ctrl+x 5              ||| buffer(5)            ||| editor tab 5
+    ctrl+x 6              ||| buffer(6)            ||| editor tab 6
+    ctrl+x 7              ||| buffer(7)            ||| editor tab 7
+    ctrl+x 8              ||| buffer(8)            ||| editor tab 8
+    ctrl+x 9              ||| buffer(9)            ||| editor tab 9
     alt+g s               ||| clause(select)       ||| to SELECT
     alt+g f               ||| clause(from)         ||| to FROM
     alt+g w               ||| clause(where)        ||| to WHERE
@@ -93,6 +102,63 @@ EDITOR = _keys(
     ctrl+k                ||| kill_line            ||| delete to the end of the line
     ctrl+u                ||| kill_to_start        ||| delete to the start of the line
     ctrl+y                ||| put_back             ||| put back what was deleted
+    escape                ||| to_results           ||| to the results
+    """,
+)
+
+# Normal and visual mode of the editor with `tui.editor: vi`; `i` and `a` after an operator or in
+# visual mode begin a text object instead.
+EDITOR_VI = _keys(
+    "vi",
+    """
+    h  left  backspace    ||| motion(left)         ||| a character to the left
+    l  right  space       ||| motion(right)        ||| a character to the right
+    j  down  enter        ||| motion(down)         ||| a line down
+    k  up                 ||| motion(up)           ||| a line up
+    w                     ||| motion(word)         ||| next word
+    b                     ||| motion(back)         ||| previous word
+    e                     ||| motion(word_end)     ||| end of the word
+    0  home               ||| motion(line_start)   ||| start of the line
+    circumflex_accent     ||| motion(first_letter) ||| first character of the line
+    dollar_sign  end      ||| motion(line_last)    ||| end of the line
+    g g                   ||| motion(first_row)    ||| first line; 12gg line 12
+    G                     ||| motion(last_row)     ||| last line; 12G line 12
+    left_curly_bracket    ||| motion(paragraph_back) ||| previous empty line
+    right_curly_bracket   ||| motion(paragraph)    ||| next empty line
+    percent_sign          ||| motion(pair)         ||| the matching bracket
+    f                     ||| motion(find)         ||| f, then a character: to it
+    F                     ||| motion(find_back)    ||| to it, backward
+    t                     ||| motion(till)         ||| up to it
+    T                     ||| motion(till_back)    ||| up to it, backward
+    semicolon             ||| motion(again)        ||| to the next such character
+    comma                 ||| motion(again_back)   ||| to the previous such character
+    d                     ||| operator(d)          ||| delete: dd, dw, d$, diw, di(, d3j
+    c                     ||| operator(c)          ||| change: as d, then insert
+    y                     ||| operator(y)          ||| copy: as d
+    greater_than_sign     ||| operator(indent)     ||| shift to the right
+    less_than_sign        ||| operator(outdent)    ||| shift to the left
+    i  insert             ||| vi(insert)           ||| insert
+    I                     ||| vi(insert_first)     ||| insert at the first character
+    a                     ||| vi(append)           ||| insert behind the cursor
+    A                     ||| vi(append_last)      ||| insert at the end of the line
+    o                     ||| vi(open_below)       ||| new line below
+    O                     ||| vi(open_above)       ||| new line above
+    x  delete             ||| vi(delete_letter)    ||| delete a character
+    D                     ||| vi(delete_rest)      ||| delete to the end of the line
+    C                     ||| vi(change_rest)      ||| change to the end of the line
+    s                     ||| vi(substitute)       ||| change a character
+    Y                     ||| vi(copy_line)        ||| copy the line
+    p                     ||| vi(put_after)        ||| put behind the cursor
+    P                     ||| vi(put_before)       ||| put before the cursor
+    J                     ||| vi(join)             ||| join with the next line
+    tilde                 ||| vi(swap_case)        ||| capitals and small letters
+    r                     ||| replace              ||| r, then a character: replace by it
+    u                     ||| vi(undo)             ||| undo
+    ctrl+r                ||| vi(redo)             ||| redo
+    v                     ||| vi(visual)           ||| select characters
+    V                     ||| vi(visual_lines)     ||| select lines
+    slash                 ||| find                 ||| find and replace
+    colon                 ||| command              ||| a command by name; :w saves
     escape                ||| to_results           ||| to the results
     """,
 )
@@ -243,6 +309,8 @@ RESULTS_PLAIN = _keys(
     """,
 )
 
+EDITORS = {"plain": (), "vi": EDITOR_VI}
+
 KEYMAPS = {"vim": RESULTS_VIM, "plain": RESULTS_PLAIN}
 
-FOCUSES = ("everywhere", "editor", "results", "catalog")
+FOCUSES = ("everywhere", "editor", "vi", "results", "catalog")

@@ -9,6 +9,8 @@ from dovetail.errors import ConfigError, ConfigProblem, UsageError
 from dovetail.interfaces.tui.keymap import (
     CATALOG,
     EDITOR,
+    EDITOR_VI,
+    EDITORS,
     EVERYWHERE,
     FOCUSES,
     KEYMAPS,
@@ -23,7 +25,7 @@ _CHARACTERS = {
     "left_curly_bracket": "{", "right_curly_bracket": "}", "number_sign": "#", "space": "space",
     "left_square_bracket": "[", "right_square_bracket": "]", "apostrophe": "'", "colon": ":",
     "quotation_mark": '"', "circumflex_accent": "^", "dollar_sign": "$", "vertical_line": "|",
-    "asterisk": "*", "period": ".", "semicolon": ";",
+    "asterisk": "*", "percent_sign": "%", "tilde": "~", "period": ".", "semicolon": ";",
 }  # fmt: skip
 
 
@@ -48,8 +50,12 @@ def shown_keys(key: Key) -> str:
     return ", ".join(spellings)
 
 
-def all_keys(keymap: str = "vim", own: Mapping[str, Mapping[str, str]] | None = None) -> list[Key]:
-    """The keys in force: those of a keymap, with the user's own laid over them.
+def all_keys(
+    keymap: str = "vim",
+    own: Mapping[str, Mapping[str, str]] | None = None,
+    editor: str = "plain",
+) -> list[Key]:
+    """The keys in force: those of a keymap and an editor, with the user's own laid over them.
 
     ``own`` is focus → keys → action.
 
@@ -58,9 +64,9 @@ def all_keys(keymap: str = "vim", own: Mapping[str, Mapping[str, str]] | None = 
     """
     if keymap not in KEYMAPS:
         raise UsageError(f'no keymap "{keymap}"; there are {", ".join(KEYMAPS)}')
-    keys = [*EVERYWHERE, *EDITOR, *KEYMAPS[keymap], *CATALOG]
+    keys = [*EVERYWHERE, *EDITOR, *EDITORS[editor], *KEYMAPS[keymap], *CATALOG]
     known: dict[str, dict[str, Key]] = {focus: {} for focus in FOCUSES}
-    for key in [*keys, *RESULTS_VIM]:
+    for key in [*keys, *RESULTS_VIM, *EDITOR_VI]:
         known[key.focus].setdefault(key.action, key)
     problems = []
     for focus, bindings in (own or {}).items():

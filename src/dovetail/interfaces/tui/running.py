@@ -8,7 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from dovetail.errors import CancelledError, DovetailError, InternalError
+from dovetail.errors import CancelledError, DovetailError
+from dovetail.faults import fault_of_ours
 from dovetail.present.values import Column
 from dovetail.present.write import output_columns
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from dovetail.execution.result import Result
 
 _TELL_SECONDS = 0.05
+REPORT_HINT = "; send it along with what you did before"
 
 # How to start the query: given what to call with progress, and with a function that cancels.
 Start = Callable[[Callable[[Any], None], Callable[[Callable[[], None]], None]], "Result | None"]
@@ -137,8 +139,8 @@ class QueryRun:
             if not self._cancelled.is_set():
                 self.state, self.error = "failed", error
         except Exception as error:  # a fault of ours must not leave a query that never ends
+            self.error = fault_of_ours(error, REPORT_HINT)
             self.state = "failed"
-            self.error = InternalError(f"a fault of Dovetail itself ({type(error).__qualname__})")
         finally:
             if self.ended is None:
                 self.ended = time.monotonic()

@@ -7,8 +7,8 @@ import sys
 import tempfile
 from typing import Any
 
+from dovetail.faults import version
 from dovetail.interfaces.cli.commands.catalog import check_all
-from dovetail.interfaces.cli.diagnostics import version
 from dovetail.interfaces.cli.options import MessageFlags, OutputFlags, SourceFlags
 from dovetail.interfaces.cli.output import choose_output, write_rows
 from dovetail.interfaces.cli.quantities import shown_size

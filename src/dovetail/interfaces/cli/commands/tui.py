@@ -67,7 +67,8 @@ def tui(
                 keep_on=keep_on,
                 welcome=_first_start(),
             )
-            return app.run() or 0
+            app.run()
+            return app.return_code or 0
 
     return Job(messages, work, interactive=True)
 
@@ -88,8 +89,12 @@ def _keys(run: Run, where: SourceFlags) -> list[tuple[str, str, str, str]]:
     from dovetail.interfaces.tui.keys import all_keys, shown_keys
 
     settings = run.configuration(where).tui
-    keymap, own = ("vim", {}) if settings is None else (settings.keymap, settings.keys)
-    return [(key.focus, shown_keys(key), key.action, key.help) for key in all_keys(keymap, own)]
+    keys = (
+        all_keys()
+        if settings is None
+        else all_keys(settings.keymap, settings.keys, settings.editor)
+    )
+    return [(key.focus, shown_keys(key), key.action, key.help) for key in keys]
 
 
 def _first_start() -> bool:
