@@ -160,6 +160,37 @@ def test_others_see_it_when_they_see_all_of_it(
     )
 
 
+def test_whose_groups_are_listed_and_by_pages(
+    workspace: Workspace, person: Callable[..., Actor]
+) -> None:
+    owner, guest = person(), person()
+    open_, closed = (
+        upload(workspace, owner, "o.csv", ORDERS),
+        upload(workspace, owner, "c.csv", ORDERS),
+    )
+    workspace.grants.grant(owner, "dataset", open_.id, user=guest.user_id, right="view")
+    groups = {}
+    for name, members in (("empty", []), ("open", [open_]), ("both", [open_, closed])):
+        groups[name] = workspace.groups.create(owner, f"{name} group").id
+        for dataset in members:
+            workspace.groups.add(owner, groups[name], dataset.id)
+
+    def listed(actor: Actor, **more: Any) -> list[str]:
+        return [group.name for group in workspace.groups.list(actor, **more).items]
+
+    assert listed(owner) == ["both group", "open group", "empty group"]
+    assert listed(guest) == ["open group"]
+    # What is deleted stands in nobody's way, and alone it opens nothing.
+    workspace.datasets.delete(owner, closed.id)
+    assert listed(guest) == ["both group", "open group"]
+    workspace.datasets.delete(owner, open_.id)
+    assert listed(guest) == []
+    first = workspace.groups.list(owner, limit=2)
+    assert (len(first.items), first.total) == (2, 3)
+    assert listed(owner, limit=2, cursor=first.next_cursor) == ["empty group"]
+    assert listed(owner, q="OPEN") == ["open group"]
+
+
 def test_a_member_that_may_not_be_seen_has_no_name(
     workspace: Workspace, person: Callable[..., Actor]
 ) -> None:

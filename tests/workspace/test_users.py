@@ -116,9 +116,9 @@ def test_the_local_token(workspace: Workspace) -> None:
     secret = workspace.users.local_token()
     assert workspace.users.local_token() == secret
     assert (workspace.folder / "token").stat().st_mode & 0o777 == 0o600
-    assert workspace.users.authenticate(secret, local=True).is_admin
+    assert workspace.users.is_local(secret)
+    assert not workspace.users.is_local("x")
     assert code_of(lambda: workspace.users.authenticate(secret)) == "unauthenticated"
-    assert code_of(lambda: workspace.users.authenticate("x", local=True)) == "unauthenticated"
 
 
 def test_users(workspace: Workspace, person: Callable[..., Actor]) -> None:

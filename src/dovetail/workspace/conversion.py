@@ -8,6 +8,7 @@ skipped; then they are counted.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     import duckdb
 
 _MEMORY = 512 << 20
+# Half of the processors: queries and other calls go on while a file is read in.
+_THREADS = max(1, (os.cpu_count() or 1) // 2)
 _SHOWN_LINES = 5
 
 
@@ -59,37 +62,36 @@ def convert(
         options=given,
     )
     source = FilesSettings(kind="files", path=folder, tables={"rows": table})
-    config = Config(sources={"upload": source}, limits=Limits(memory=_MEMORY))
+    config = Config(sources={"upload": source}, limits=Limits(memory=_MEMORY, threads=_THREADS))
     try:
         with (
             Session(config, temporary_directory=folder) as session,
             session.sql("FROM upload.rows") as result,
         ):
-            write_parquet(result.reader(), target, folder)
+            columns, rows = write_parquet(result.reader(), target, folder)
     except (QueryError, NotSupportedError) as error:
         raise _unreadable(error, file, filename, given) from None
     rejected, lines = _rejected(file, given, folder) if given.get("ignore_errors") else (0, ())
     target.chmod(0o400)
-    columns, rows = describe_parquet(target)
     return Converted(columns, rows, target.stat().st_size, rejected, lines, sheets)
 
 
-def write_parquet(rows: object, target: Path, scratch: Path) -> None:
-    """Write a stream of record batches as Parquet, in order, in bounded memory."""
+def write_parquet(
+    rows: object, target: Path, scratch: Path
+) -> tuple[tuple[tuple[str, str], ...], int]:
+    """Write a stream of record batches as Parquet, in order, in bounded memory.
+
+    Returns:
+        ``((name, DuckDB type), …)`` as the file has them, and the number of rows.
+    """
     with private_duckdb(scratch) as connection:
         connection.register("rows", rows)
-        connection.execute(
+        counted = connection.execute(
             "COPY (FROM rows) TO ? (FORMAT parquet, COMPRESSION zstd)", [str(target)]
-        )
-
-
-def describe_parquet(path: Path) -> tuple[tuple[tuple[str, str], ...], int]:
-    """``((name, DuckDB type), …)`` and the number of rows of one of our files."""
-    with private_duckdb(path.parent) as connection:
+        ).fetchone()
         described = connection.execute(
-            "DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]
+            "DESCRIBE SELECT * FROM read_parquet(?)", [str(target)]
         ).fetchall()
-        counted = connection.execute("SELECT count(*) FROM read_parquet(?)", [str(path)]).fetchone()
     assert counted is not None
     return tuple((row[0], row[1]) for row in described), int(counted[0])
 
@@ -101,6 +103,7 @@ def private_duckdb(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
     config: dict[str, Any] = {
         "memory_limit": f"{_MEMORY}B",
+        "threads": _THREADS,
         "temp_directory": str(scratch / "spill"),
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",

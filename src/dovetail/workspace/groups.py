@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import or_, select
+from sqlalchemy import and_, not_, or_, select
 from sqlalchemy.orm import Session as Transaction
 from sqlalchemy.orm import selectinload
 
 from dovetail.errors import DovetailError
-from dovetail.workspace.access import Actor, covers
+from dovetail.workspace.access import Actor
 from dovetail.workspace.aliases import alias_of, require_alias
 from dovetail.workspace.audit import record
 from dovetail.workspace.connections import require_match
 from dovetail.workspace.datasets import Datasets, show_dataset
 from dovetail.workspace.models import DatasetRow, GroupRow, MemberRow, RelationshipRow, now
-from dovetail.workspace.paging import contains, require_limit, slice_page
+from dovetail.workspace.paging import contains, page, require_limit
 from dovetail.workspace.problems import WorkspaceError, invalid, not_found, problem_of
 from dovetail.workspace.rights import rights_on, visible, visible_dataset
 from dovetail.workspace.shapes import (
@@ -65,32 +65,31 @@ class Groups:
     ) -> Page[Group]:
         """Own groups and those all of whose members the actor may view, newest first."""
         actor.require("read")
-        with self._store.read() as session:
-            statement = (
-                select(GroupRow)
-                .options(selectinload(GroupRow.members).joinedload(MemberRow.dataset))
-                .order_by(GroupRow.created_at.desc(), GroupRow.id.desc())
+        statement = select(GroupRow).options(
+            selectinload(GroupRow.members).joinedload(MemberRow.dataset)
+        )
+        if q:
+            statement = statement.where(contains(GroupRow.name, q))
+        seen = visible(actor, "dataset", DatasetRow.id, DatasetRow.owner_id)
+        if seen is not None:
+            live = (
+                select(MemberRow.id)
+                .join(DatasetRow)
+                .where(MemberRow.group_id == GroupRow.id, DatasetRow.deleted_at.is_(None))
             )
-            if q:
-                statement = statement.where(contains(GroupRow.name, q))
-            condition = visible(actor, "dataset", DatasetRow.id, DatasetRow.owner_id)
-            if condition is not None:
-                some = select(MemberRow.group_id).join(DatasetRow).where(condition)
-                statement = statement.where(
-                    or_(GroupRow.owner_id == actor.user_id, GroupRow.id.in_(some))
-                )
-            rows = session.scalars(statement).all()
-            members = [m for row in rows for m in row.members if m.dataset.deleted_at is None]
-            owners: dict[str, str | None] = {m.dataset_id: m.dataset.owner_id for m in members}
-            rights = rights_on(session, actor, "dataset", owners)
-            seen = [
-                row
-                for row in rows
-                if row.owner_id == actor.user_id or actor.is_admin or _sees_all(row, rights)
-            ]
-            shown = slice_page(seen, limit=limit, cursor=cursor)
-            items = tuple(_show(session, actor, row) for row in shown.items)
-        return Page(items, shown.next_cursor, shown.total)
+            sees_all = and_(live.exists(), not_(live.where(not_(seen)).exists()))
+            statement = statement.where(or_(GroupRow.owner_id == actor.user_id, sees_all))
+        with self._store.read() as session:
+            found = page(
+                session,
+                statement,
+                GroupRow.created_at,
+                GroupRow.id,
+                lambda row: row,
+                limit=limit,
+                cursor=cursor,
+            )
+            return Page(_show_all(session, actor, found.items), found.next_cursor, found.total)
 
     def get(self, actor: Actor, group_id: str) -> Group:
         """One group with its members, by ``display_order``, then time added."""
@@ -376,11 +375,6 @@ def _own_group(session: Transaction, actor: Actor, group_id: str) -> GroupRow:
     return row
 
 
-def _sees_all(row: GroupRow, rights: dict[str, str | None]) -> bool:
-    live = [m for m in row.members if m.dataset.deleted_at is None]
-    return bool(live) and all(covers(rights.get(m.dataset_id), "view") for m in live)
-
-
 def _changed(row: GroupRow) -> None:
     row.updated_at = now()
     row.revision += 1
@@ -450,9 +444,20 @@ def _status(member: MemberRow) -> str:
 
 
 def _show(session: Transaction, actor: Actor, row: GroupRow) -> Group:
-    members = sorted(row.members, key=lambda m: (m.display_order, m.created_at, m.id))
-    owners: dict[str, str | None] = {m.dataset_id: m.dataset.owner_id for m in members}
+    return _show_all(session, actor, (row,))[0]
+
+
+def _show_all(session: Transaction, actor: Actor, rows: Sequence[GroupRow]) -> tuple[Group, ...]:
+    """Groups as the workspace hands them out; the rights on all their members are one look."""
+    owners: dict[str, str | None] = {
+        member.dataset_id: member.dataset.owner_id for row in rows for member in row.members
+    }
     rights = rights_on(session, actor, "dataset", owners)
+    return tuple(_group(row, rights) for row in rows)
+
+
+def _group(row: GroupRow, rights: dict[str, str | None]) -> Group:
+    members = sorted(row.members, key=lambda m: (m.display_order, m.created_at, m.id))
     return Group(
         row.id,
         row.name,

@@ -15,7 +15,7 @@ from sqlalchemy import update
 from dovetail.errors import DovetailError, QueryError
 from dovetail.workspace.access import Actor
 from dovetail.workspace.audit import record
-from dovetail.workspace.conversion import Converted, describe_parquet, private_duckdb, write_parquet
+from dovetail.workspace.conversion import Converted, private_duckdb, write_parquet
 from dovetail.workspace.history import UNFINISHED, History, show_run
 from dovetail.workspace.models import DatasetRow, QueryRow, new_id
 from dovetail.workspace.paging import require_limit
@@ -315,8 +315,7 @@ class Queries:
         result = self.result(actor, query_id)
         made = self._store.scratch / f"keep-{new_id()}"
         made.mkdir(mode=0o700)
-        write_parquet(result.open(), made / DATA_FILE, made)
-        columns, rows = describe_parquet(made / DATA_FILE)
+        columns, rows = write_parquet(result.open(), made / DATA_FILE, made)
         (made / DATA_FILE).chmod(0o400)
         converted = Converted(columns, rows, (made / DATA_FILE).stat().st_size)
         with self._store.write() as session:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import threading
 import time
 from collections import defaultdict, deque
@@ -45,6 +46,7 @@ class Users:
         self._lock = threading.Lock()
         self._attempts: dict[str, deque[float]] = defaultdict(deque)
         self._local: Actor | None = None
+        self._local_token: str | None = None
 
     # -- local mode -----------------------------------------------------------------------------
 
@@ -62,7 +64,13 @@ class Users:
 
     def local_token(self) -> str:
         """The token of local mode: 256 bits in ``<folder>/token``, mode 0600; made on first use."""
-        return kept_secret(self._store.folders.root / "token")
+        if self._local_token is None:
+            self._local_token = kept_secret(self._store.folders.root / "token")
+        return self._local_token
+
+    def is_local(self, secret: str) -> bool:
+        """Whether that is the token of local mode; nothing is read for it but once."""
+        return hmac.compare_digest(secret.encode(), self.local_token().encode())
 
     # -- who asks -------------------------------------------------------------------------------
 
@@ -72,25 +80,24 @@ class Users:
         *,
         address: str | None = None,
         request_id: str | None = None,
-        local: bool = False,
     ) -> Actor:
-        """The actor an API token or login session stands for; with ``local`` also the local token.
+        """The actor an API token or login session stands for.
 
         Raises:
             WorkspaceError: ``unauthenticated``.
         """
-        import hmac
-
-        if local and hmac.compare_digest(secret.encode(), self.local_token().encode()):
-            return self.local_actor().during(address=address, request_id=request_id)
         moment = now()
         with self._store.read() as session:
-            row = session.scalar(select(TokenRow).where(TokenRow.hash == hash_of(secret)))
-            user = session.get(UserRow, row.user_id) if row is not None else None
-        if row is None or user is None or not _is_valid(row) or user.disabled:
+            found = session.execute(
+                select(TokenRow, UserRow)
+                .join(UserRow, UserRow.id == TokenRow.user_id)
+                .where(TokenRow.hash == hash_of(secret))
+            ).one_or_none()
+        if found is None or not _is_valid(found[0]) or found[1].disabled:
             raise WorkspaceError(
                 "unauthenticated", "the token is unknown, expired or revoked; make a new one"
             )
+        row, user = found
         if row.last_used_at is None or moment - row.last_used_at > _USE_NOTED:
             with self._store.write() as session:
                 session.execute(

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+import socket
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.faults import wait_until
 from tests.interfaces.conftest import PROGRAM, environment
 from tests.interfaces.rest.running import Client, Running, running, start
 
 from dovetail.interfaces.rest.explanations import EXPLANATIONS
 from dovetail.interfaces.rest.problems import STATUSES, TITLES
+from dovetail.interfaces.rest.serve import bind
+from dovetail.interfaces.rest.settings import ServiceSettings
 from dovetail.workspace.problems import CODES
 
 
@@ -26,6 +31,16 @@ def test_problems_are_explained(client: Client) -> None:
     assert client.get("/problems/none").status_code == 404
 
 
+def test_small_answers_are_not_held_back() -> None:
+    with bind(ServiceSettings(port=0)) as listener:
+        listener.listen()
+        with socket.create_connection(listener.getsockname()):
+            connection, _ = listener.accept()
+            # What asyncio goes by when it turns Nagle's algorithm off.
+            assert connection.proto == socket.IPPROTO_TCP
+            connection.close()
+
+
 def test_request_ids(client: Client, local: Running) -> None:
     given = client.get("/health", headers={"X-Request-Id": "abc.DEF_1-2"})
     assert given.headers["x-request-id"] == "abc.DEF_1-2"
@@ -34,9 +49,13 @@ def test_request_ids(client: Client, local: Running) -> None:
         assert uuid.UUID(made)
     missing = client.get("/datasets/nope", headers={"X-Request-Id": "traced-1"})
     assert missing.json()["request_id"] == "traced-1"
-    traced = [line for line in local.log_lines() if line.get("request_id") == "traced-1"]
-    assert traced[-1]["status"] == 404
-    assert traced[-1]["path"] == "/api/v1/datasets/nope"
+
+    def traced() -> list[dict[str, Any]]:
+        return [line for line in local.log_lines() if line.get("request_id") == "traced-1"]
+
+    # The line is written when the answer is on its way.
+    wait_until(lambda: bool(traced()), "no line in the log", 10)
+    assert (traced()[-1]["status"], traced()[-1]["path"]) == (404, "/api/v1/datasets/nope")
 
 
 def test_unknown_objects(client: Client) -> None:

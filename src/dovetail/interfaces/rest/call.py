@@ -197,18 +197,14 @@ async def authenticated(request: Request) -> Call:
             retry_after=wait,
         )
     request_id = request.scope["state"]["request_id"]
-    if service.settings.auth == "none":
-        actor = service.local_actor()
-        actor = actor.during(address=address_of(request), request_id=request_id)
+    auth, users, address = service.settings.auth, service.workspace.users, address_of(request)
+    if auth == "none" or (auth == "token" and secret is not None and users.is_local(secret)):
+        actor = users.local_actor().during(address=address, request_id=request_id)
     elif secret is None:
         raise ProblemError("unauthenticated", "send a token: Authorization: Bearer <token>")
     else:
         actor = await service.pools.short(
-            service.workspace.users.authenticate,
-            secret,
-            address=address_of(request),
-            request_id=request_id,
-            local=service.settings.auth == "token",
+            users.authenticate, secret, address=address, request_id=request_id
         )
     structlog.contextvars.bind_contextvars(user_id=actor.user_id)
     return Call(request, service, actor)

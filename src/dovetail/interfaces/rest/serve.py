@@ -38,6 +38,12 @@ if TYPE_CHECKING:
 VARIABLE = "DOVETAIL_SERVE_SETTINGS"
 
 _OLD_SCHEMA = 3
+# A thread that plans a query computes for tens of milliseconds, and a request needs the
+# interpreter a dozen times; at the usual 5 ms a turn, a few queries made every call wait 100 ms.
+_TURN_SECONDS = 0.0005
+# Longer than the 60 s for which proxies usually keep a connection: else they send requests into
+# one that is just being closed.
+_KEEP_ALIVE_SECONDS = 75
 
 
 def open_service(settings: ServiceSettings) -> Service:
@@ -73,7 +79,7 @@ def _config(settings: ServiceSettings) -> Config:
 def make_worker() -> App:
     """The application of one process; uvicorn calls it."""
     settings = ServiceSettings.from_json(os.environ[VARIABLE])
-    logs.configure()
+    _prepare_process()
     return make_app(open_service(settings))
 
 
@@ -107,6 +113,7 @@ def _uvicorn_config(app: Any, settings: ServiceSettings, **more: Any) -> uvicorn
         access_log=False,
         server_header=False,
         lifespan="on",
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(GRACE_SECONDS),
         # Long bodies are read as they come, not ahead; SQL and paths stay below this.
         h11_max_incomplete_event_size=64 << 10,
@@ -122,7 +129,9 @@ def bind(settings: ServiceSettings) -> socket.socket:
     """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     host = settings.host.strip("[]")
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol is named because asyncio turns Nagle's algorithm off only where it is: with it,
+    # an answer's body waits for the client's delayed acknowledgement of the head, 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, settings.port))
@@ -152,11 +161,16 @@ def announce(settings: ServiceSettings, listener: socket.socket, token: str | No
 def serve(settings: ServiceSettings) -> int:
     """Serve until a signal; the exit code."""
     settings = settings.check()
-    logs.configure()
+    _prepare_process()
     with bind(settings) as listener:
         if settings.workers > 1:
             return _serve_by_workers(settings, listener)
         return _serve_here(settings, listener)
+
+
+def _prepare_process() -> None:
+    logs.configure()
+    sys.setswitchinterval(_TURN_SECONDS)
 
 
 def _serve_here(settings: ServiceSettings, listener: socket.socket) -> int:

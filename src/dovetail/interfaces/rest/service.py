@@ -14,7 +14,6 @@ from dovetail.interfaces.rest.settings import ServiceSettings
 if TYPE_CHECKING:
     from dovetail.interfaces.rest.telemetry import Telemetry
     from dovetail.interfaces.rest.translator import Translator
-    from dovetail.workspace.access import Actor
     from dovetail.workspace.shapes import QueryRun
     from dovetail.workspace.workspace import Workspace
 
@@ -47,8 +46,11 @@ class Service:
         )
         self.rates = Rates(settings.requests.requests_per_minute)
         self.stopping_since: float | None = None
-        self._local: Actor | None = None
         workspace.queries.on_end = self._ended
+        if settings.auth != "users":
+            # Found now, so that no request waits for it: the event loop asks for them later.
+            workspace.users.local_actor()
+            workspace.users.local_token()
 
     def _ended(self, run: QueryRun) -> None:
         """A query of this process is over: count it, trace it, log it."""
@@ -68,12 +70,6 @@ class Service:
             fragments=len(run.fragments),
             sql=run.sql if full else redact_sql(run.sql),
         )
-
-    def local_actor(self) -> Actor:
-        """The one user of ``auth: none``."""
-        if self._local is None:
-            self._local = self.workspace.users.local_actor()
-        return self._local
 
     def stop(self) -> None:
         """Cancel what still runs after the grace, close the workspace."""

@@ -23,7 +23,7 @@ class RequestLimits:
 
     body_bytes: int = 1 << 20
     requests_per_minute: int = 300
-    metadata_threads: int = 8
+    metadata_threads: int = 4
     upload_threads: int = 8
 
 
