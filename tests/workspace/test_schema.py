@@ -45,8 +45,14 @@ def test_up_down_up_keeps_the_data(settings: WorkspaceSettings, schema: Schema) 
         run = ask(workspace, me, TOTALS, group=group.id).run
         workspace.saved.create(me, "totals", TOTALS, target={"group_id": group.id})
         token = workspace.users.create_token(me, "laptop").secret
+        guest = workspace.users.create(me, "guest", role="analyst")
+        team = workspace.teams.create(me, "Sales team")
+        workspace.teams.add_member(me, team.id, "guest")
+        dataset = group.memberships[0].dataset_id
+        workspace.grants.grant(me, "dataset", dataset, team="Sales team", right="view")
+        kept = workspace.grants.grant(me, "dataset", dataset, user="guest", right="query")
 
-    for revision in ("0002", "0001"):
+    for revision in ("0003", "0002", "0001"):
         schema.downgrade(revision)
         assert schema.current() == revision
         with pytest.raises(WorkspaceError, match="dovetail db upgrade"):
@@ -59,7 +65,10 @@ def test_up_down_up_keeps_the_data(settings: WorkspaceSettings, schema: Schema) 
         assert workspace.users.authenticate(token).user_id == me.user_id
         assert len(workspace.groups.get(me, group.id).memberships) == 3
         assert rows(ask(workspace, me, TOTALS, group=group.id))[0] == ("Ada", 200.0)
+        assert workspace.grants.list(me, "dataset", dataset) == (kept,)
+        assert kept.user_id == guest.id
         # These tables came with the revisions that were taken back.
+        assert workspace.teams.list(me).total == 0
         assert workspace.saved.list(me).total == 0
         assert run.id not in [one.id for one in workspace.queries.history(me).items]
 

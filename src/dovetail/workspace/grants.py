@@ -1,4 +1,4 @@
-"""Rights on datasets and connections, given to users."""
+"""Rights on datasets and connections, given to users and teams."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from dovetail.workspace.problems import invalid, not_found
 from dovetail.workspace.rights import visible_dataset
 from dovetail.workspace.shapes import Grant
 from dovetail.workspace.store import Store
+from dovetail.workspace.teams import team_named
 from dovetail.workspace.users import user_named
 
 if TYPE_CHECKING:
@@ -47,12 +48,18 @@ class Grants:
         object_kind: ObjectKind,
         object_id: str,
         *,
-        user: str,
         right: Right,
+        user: str | None = None,
+        team: str | None = None,
         expires_at: datetime | None = None,
     ) -> Grant:
-        """Give ``user`` (id or name) a right; an earlier grant to him on the object is replaced."""
+        """Give ``user`` or ``team`` (id or name) a right.
+
+        An earlier grant to the same one on the object is replaced.
+        """
         actor.require("grant")
+        if (user is None) == (team is None):
+            raise invalid("user", "name a user or a team, one of them")
         if right not in RIGHTS:
             raise invalid("right", "must be one of these", valid=list(RIGHTS))
         if expires_at is not None and expires_at.tzinfo is None:
@@ -61,20 +68,24 @@ class Grants:
             raise invalid("expires_at", "must be in the future")
         with self._store.write() as session:
             object_id = self._managed(session, actor, object_kind, object_id)
-            grantee = user_named(session, user)
+            new = GrantRow(object_kind=object_kind, object_id=object_id)
+            if user is not None:
+                new.user = user_named(session, user)
+                name, same = new.user.name, GrantRow.user_id == new.user.id
+            else:
+                new.team = team_named(session, team or "")
+                name, same = new.team.name, GrantRow.team_id == new.team.id
             row = session.scalar(
                 select(GrantRow).where(
-                    GrantRow.object_kind == object_kind,
-                    GrantRow.object_id == object_id,
-                    GrantRow.user_id == grantee.id,
+                    GrantRow.object_kind == object_kind, GrantRow.object_id == object_id, same
                 )
             )
             if row is None:
-                row = GrantRow(object_kind=object_kind, object_id=object_id, user=grantee)
+                row = new
                 session.add(row)
             row.right, row.expires_at = right, expires_at
             session.flush()
-            record(session, actor, f"grant {right} to {grantee.name[:30]}", object_kind, object_id)
+            record(session, actor, f"grant {right} to {name[:30]}", object_kind, object_id)
             return _grant(row)
 
     def revoke(self, actor: Actor, object_kind: ObjectKind, object_id: str, grant_id: str) -> None:
@@ -101,7 +112,9 @@ def _grant(row: GrantRow) -> Grant:
         row.object_kind,
         row.object_id,
         row.user_id,
-        row.user.name,
+        row.user.name if row.user is not None else None,
+        row.team_id,
+        row.team.name if row.team is not None else None,
         row.right,
         row.expires_at,
         row.created_at,

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    CheckConstraint,
     DateTime,
     ForeignKey,
     Index,
@@ -61,6 +62,7 @@ class Base(DeclarativeBase):
         naming_convention={
             "ix": "ix_%(column_0_label)s",
             "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
             "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
             "pk": "pk_%(table_name)s",
         }
@@ -89,6 +91,36 @@ class UserRow(Base):
     created_at: Mapped[datetime] = mapped_column(default=now)
     last_login_at: Mapped[datetime | None]
     revision: Mapped[int] = mapped_column(default=1)
+
+
+class TeamRow(Base):
+    """A set of users; names are unique, ignoring case."""
+
+    __tablename__ = "teams"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    name: Mapped[str] = mapped_column(String(100))
+    name_key: Mapped[str] = mapped_column(String(100), unique=True)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+    members: Mapped[list[TeamMemberRow]] = relationship(
+        cascade="all, delete-orphan", passive_deletes=True
+    )
+
+
+class TeamMemberRow(Base):
+    """A user in a team."""
+
+    __tablename__ = "team_members"
+
+    team_id: Mapped[str] = mapped_column(
+        ForeignKey("teams.id", ondelete="CASCADE"), primary_key=True
+    )
+    user_id: Mapped[str] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+
+    user: Mapped[UserRow] = relationship()
 
 
 class TokenRow(Base):
@@ -247,20 +279,28 @@ class RelationshipRow(Base):
 
 
 class GrantRow(Base):
-    """A right of a user on a dataset or connection."""
+    """A right of a user, or of a team, on a dataset or connection."""
 
     __tablename__ = "grants"
-    __table_args__ = (UniqueConstraint("object_id", "object_kind", "user_id"),)
+    __table_args__ = (
+        UniqueConstraint("object_id", "object_kind", "user_id"),
+        UniqueConstraint("team_id", "object_kind", "object_id"),
+        CheckConstraint("(user_id IS NULL) <> (team_id IS NULL)", name="one_grantee"),
+    )
 
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
     object_kind: Mapped[str] = mapped_column(String(12))
     object_id: Mapped[str] = mapped_column(Id)
-    user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    user_id: Mapped[str | None] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), index=True
+    )
+    team_id: Mapped[str | None] = mapped_column(ForeignKey("teams.id", ondelete="CASCADE"))
     right: Mapped[str] = mapped_column(String(10))
     expires_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
 
-    user: Mapped[UserRow] = relationship()
+    user: Mapped[UserRow | None] = relationship()
+    team: Mapped[TeamRow | None] = relationship()
 
 
 class WorkerRow(Base):

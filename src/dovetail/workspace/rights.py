@@ -1,7 +1,8 @@
 """What right an actor has on a dataset or a connection: one rule, used by everything.
 
-An admin has ``manage`` on all; an owner on his own; anyone else what was granted and has not
-expired. Nothing derives from a group: its datasets' rights are its rights.
+An admin has ``manage`` on all; an owner on his own; anyone else the most of what was granted to
+him, or to a team he is in, and has not expired. Nothing derives from a group: its datasets' rights
+are its rights.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from dovetail.workspace.access import Actor, Right, covers
-from dovetail.workspace.models import DatasetRow, GrantRow, now
+from dovetail.workspace.access import RIGHTS, Actor, Right, covers
+from dovetail.workspace.models import DatasetRow, GrantRow, TeamMemberRow, now
 from dovetail.workspace.problems import WorkspaceError, not_found
 
 
@@ -28,13 +29,15 @@ def rights_on(
         found = session.execute(
             select(GrantRow.object_id, GrantRow.right).where(
                 GrantRow.object_kind == object_kind,
-                GrantRow.user_id == actor.user_id,
+                _is_for(actor),
                 GrantRow.object_id.in_(foreign),
                 _alive(),
             )
         )
         for key, right in found:
-            result[key] = right
+            has = result[key]
+            if has is None or RIGHTS.index(right) > RIGHTS.index(has):
+                result[key] = right
     return result
 
 
@@ -53,7 +56,7 @@ def visible(
     if actor.is_admin:
         return None
     granted = select(GrantRow.object_id).where(
-        GrantRow.object_kind == object_kind, GrantRow.user_id == actor.user_id, _alive()
+        GrantRow.object_kind == object_kind, _is_for(actor), _alive()
     )
     return or_(owner == actor.user_id, key.in_(granted))
 
@@ -105,6 +108,11 @@ def forget_grants(session: Session, object_kind: str, object_id: str) -> None:
         select(GrantRow).where(GrantRow.object_kind == object_kind, GrantRow.object_id == object_id)
     ):
         session.delete(grant)
+
+
+def _is_for(actor: Actor) -> ColumnElement[bool]:
+    teams = select(TeamMemberRow.team_id).where(TeamMemberRow.user_id == actor.user_id)
+    return or_(GrantRow.user_id == actor.user_id, GrantRow.team_id.in_(teams))
 
 
 def _alive() -> ColumnElement[bool]:

@@ -84,6 +84,24 @@ class User:
 
 
 @dataclass(frozen=True)
+class TeamMember:
+    """A user in a team."""
+
+    user_id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Team:
+    """A set of users; ``members`` by name."""
+
+    id: str
+    name: str
+    members: tuple[TeamMember, ...]
+    created_at: datetime
+
+
+@dataclass(frozen=True)
 class Token:
     """An API token as listed: never the token itself. ``scopes`` ⊆ read, query, write, admin."""
 
@@ -106,13 +124,15 @@ class NewToken:
 
 @dataclass(frozen=True)
 class Grant:
-    """``right`` (view < query < manage) on one dataset or connection, for one user."""
+    """``right`` (view < query < manage) on one dataset or connection, for one user or one team."""
 
     id: str
     object_kind: str
     object_id: str
-    user_id: str
-    user_name: str
+    user_id: str | None
+    user_name: str | None
+    team_id: str | None
+    team_name: str | None
     right: str
     expires_at: datetime | None
     created_at: datetime

@@ -30,6 +30,7 @@ from dovetail.workspace.statements import Statements
 from dovetail.workspace.stats import Stats
 from dovetail.workspace.store import Folders, Store
 from dovetail.workspace.sweeping import Sweeper
+from dovetail.workspace.teams import Teams
 from dovetail.workspace.uploads import Uploads
 from dovetail.workspace.users import Users
 from dovetail.workspace.views import Views
@@ -52,6 +53,7 @@ class Workspace:
         self.audit = Audit(store)
         self.idempotency = Idempotency(store)
         self.users = Users(store)
+        self.teams = Teams(store)
         self.connections = Connections(store)
         self.grants = Grants(store, self.connections)
         views = Views(store, self.connections)

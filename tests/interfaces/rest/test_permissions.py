@@ -142,6 +142,17 @@ CASES = [
     case("stranger", "GET /users/{user_id}", 404),
     case("stranger", "PATCH /users/{user_id}", 403, {"role": "admin"}),
     case("stranger", "DELETE /users/{user_id}", 403),
+    case("stranger", "POST /teams", 403, NEW),
+    case("stranger", "GET /teams", HIDDEN),
+    case("stranger", "GET /teams/{team_id}", 404),
+    case("reader", "PATCH /teams/{team_id}", 403, NEW),
+    case("stranger", "PATCH /teams/{team_id}", 404, NEW),
+    case("reader", "DELETE /teams/{team_id}", 403),
+    case("stranger", "DELETE /teams/{team_id}", 404),
+    case("reader", "PUT /teams/{team_id}/members/stranger", 403),
+    case("stranger", "PUT /teams/{team_id}/members/stranger", 404),
+    case("reader", "DELETE /teams/{team_id}/members/reader", 403),
+    case("stranger", "DELETE /teams/{team_id}/members/reader", 404),
     case("scoped", "POST /tokens", 403, {"name": "more", "scopes": ["write"]}),
     case("stranger", "GET /tokens?user_id=<user>", 403),
     case("stranger", "DELETE /tokens/{token_id}", 404),
@@ -216,7 +227,10 @@ def world(admin: Client, shared: Running, tmp_path_factory: pytest.TempPathFacto
     ).json()["id"]
     shares = f"/saved-queries/{saved}/shares"
     assert admin.put(shares, json={"user": "reader", "right": "view"}).status_code == 200
+    team = admin.post("/teams", json={"name": "secret team"}).json()["id"]
+    assert admin.put(f"/teams/{team}/members/reader").status_code == 200
     ids = {
+        "team": team,
         "dataset": dataset,
         "deleted": deleted,
         "group": group,
@@ -266,6 +280,7 @@ def test_the_forbidden_case(world: Any, case: Case) -> None:
     if case.expected == 404:
         assert "customers.csv" not in done.text
         assert "secret group" not in done.text
+        assert "secret team" not in done.text
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c.actor}: {c.method} {c.path}")
@@ -282,6 +297,8 @@ def test_what_was_refused_did_not_happen(admin: Client, world: Any) -> None:
     assert group["memberships"][0]["alias"] == "customers"
     assert admin.get(f"/connections/{ids['connection']}").json()["name"] == "crm"
     assert len(admin.get(f"/datasets/{ids['dataset']}/grants").json()) == 2
+    team = admin.get(f"/teams/{ids['team']}").json()
+    assert (team["name"], [m["name"] for m in team["members"]]) == ("secret team", ["reader"])
     assert admin.get(f"/queries/{ids['query']}").json()["favourite"] is False
 
 
@@ -290,6 +307,7 @@ def test_every_path_has_a_forbidden_case(admin: Client) -> None:
         import re
 
         path = path.partition("?")[0].removeprefix("/api/v1").replace("versions/1", "versions/{}")
+        path = re.sub(r"members/\w+", "members/{}", path)
         return re.sub(r"\{\w*\}", "{}", path)
 
     paths = admin.get("/openapi.json").json()["paths"]

@@ -29,6 +29,7 @@ from dovetail.interfaces.rest.routes import (
     queries,
     runs,
     saved_queries,
+    teams,
     users,
 )
 from dovetail.interfaces.rest.running import HungUpError
@@ -47,6 +48,7 @@ _ROUTERS = (
     saved_queries.router,
     users.auth_router,
     users.users_router,
+    teams.router,
     users.tokens_router,
     oversight.router,
     health.router,

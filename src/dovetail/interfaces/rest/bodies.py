@@ -547,6 +547,22 @@ class UserBody(Body):
     last_login_at: Moment | None
 
 
+class TeamMemberBody(Body):
+    """A user in a team."""
+
+    user_id: str
+    name: str
+
+
+class TeamBody(Body):
+    """A set of users to whom rights can be granted at once."""
+
+    id: str
+    name: str
+    members: list[TeamMemberBody]
+    created_at: Moment
+
+
 class TokenBody(Body):
     """An API token, without the token itself."""
 
@@ -580,8 +596,10 @@ class GrantBody(Body):
     id: str
     object_kind: str
     object_id: str
-    user_id: str
-    user_name: str
+    user_id: str | None
+    user_name: str | None
+    team_id: str | None
+    team_name: str | None
     right: str
     expires_at: Moment | None
     created_at: Moment

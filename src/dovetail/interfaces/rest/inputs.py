@@ -255,9 +255,16 @@ class TokenCreate(Input):
     expires_in_days: Annotated[int, Field(ge=1, le=3650)] | None = 90
 
 
-class GrantCreate(Input):
-    """A right for a user."""
+class TeamCreate(Input):
+    """The name of a team."""
 
-    user: Id = Field(description="Id or name of the user.")
+    name: Name
+
+
+class GrantCreate(Input):
+    """A right for a user or for a team: one of them."""
+
+    user: Id | None = Field(default=None, description="Id or name of the user.")
+    team: Id | None = Field(default=None, description="Id or name of the team.")
     right: Right
     expires_at: Moment | None = None

@@ -1,4 +1,4 @@
-"""``/datasets/{id}/grants`` and ``/connections/{id}/grants``: rights given to users."""
+"""``/datasets/{id}/grants`` and ``/connections/{id}/grants``: rights given to users and teams."""
 
 from __future__ import annotations
 
@@ -37,12 +37,13 @@ def _router(prefix: str, kind: ObjectKind) -> APIRouter:
         **answers(GrantBody, status=201, problems=("not-found",)),
     )
     async def grant(call: Caller, object_id: ObjectId, given: GrantCreate) -> Response:
-        """An earlier grant to the same user is replaced; needs `manage`."""
+        """An earlier grant to the same user or team is replaced; needs `manage`."""
         made = await call.short(
             call.workspace.grants.grant,
             kind,
             object_id,
             user=given.user,
+            team=given.team,
             right=given.right,
             expires_at=given.expires_at,
         )
