@@ -164,9 +164,10 @@ class Session:
         the sources. ``timeout`` in seconds overrides the configured one. ``rules`` False runs
         without any pushdown; names of rules leave those out. ``pushdown`` overrides, per source,
         what the configuration says of it: ``cost``, ``always`` or ``never``. ``on_progress`` is
-        called with the profile, from any thread, ten times a second at most and once at the end;
-        what it raises ends the query and comes out of the result. ``on_start`` is given a function
-        that cancels the run, from any thread, before there is a result to cancel.
+        called with the profile, from any thread, when the fragments begin, ten times a second
+        at most, and once at the end; what it raises ends the query and comes out of the result.
+        ``on_start`` is given a function that cancels the run, from any thread, before there is a
+        result to cancel.
 
         Raises:
             DovetailError: see :mod:`dovetail.errors`.
@@ -265,8 +266,13 @@ class Session:
         dialect: str = "duckdb",
         rules: bool | Collection[str] = True,
         pushdown: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        on_start: Callable[[Callable[[], None]], None] | None = None,
     ) -> Explanation:
-        """The plan of a query; with ``analyze`` the query runs and the profile is added."""
+        """The plan of a query; with ``analyze`` the query runs and the profile is added.
+
+        ``timeout`` and ``on_start`` are for that run, as in :meth:`sql`.
+        """
         from dovetail.explanation import Explanation
 
         started = time.perf_counter()
@@ -278,7 +284,15 @@ class Session:
         }
         profile = None
         if analyze:
-            with self.sql(text, params, dialect=dialect, rules=rules, pushdown=pushdown) as result:
+            with self.sql(
+                text,
+                params,
+                dialect=dialect,
+                rules=rules,
+                pushdown=pushdown,
+                timeout=timeout,
+                on_start=on_start,
+            ) as result:
                 for _ in result.batches():
                     pass
                 profile = result.profile

@@ -156,6 +156,42 @@ def test_parameters(workspace: Workspace, sales: SimpleNamespace) -> None:
     assert caught.value.code == "validation"
 
 
+def test_statements_about_a_query_or_a_target(workspace: Workspace, sales: SimpleNamespace) -> None:
+    def asked(sql: str, **given: Any) -> Any:
+        return ask(workspace, sales.owner, sql, group=sales.group.id, **given)
+
+    answer = asked("-- why?\nEXPLAIN /* so */ " + TOTALS)
+    ((key, plan),) = rows(answer)
+    assert [column.name for column in answer.rows.columns] == ["explain_key", "explain_value"]
+    assert (key, plan.startswith("Plan")) == ("plan", True)
+    assert str(workspace.folder) not in plan
+    ((key, plan),) = rows(asked("explain analyze " + TOTALS, params=None))
+    assert (key, "ms" in plan) == ("analyzed_plan", True)
+    assert rows(asked("SHOW TABLES;")) == [("customers",), ("orders",), ("products",)]
+    assert rows(asked("show\ntables", limit=1)) == [("customers",)]
+    assert [row[0] for row in rows(asked("SHOW customers"))][:2] == ["id", "name"]
+    assert rows(asked("SUMMARIZE orders"))[0][0] == "id"
+    for sql, code, place in (
+        ("EXPLAIN\nSELECT nme FROM customers", "sql-binding", (2, 8)),
+        ("EXPLAIN DELETE FROM customers", "sql-not-read-only", (1, 9)),
+        ("EXPLAIN SELECT 1; SELECT 2", "sql-multiple", None),
+        ("SHOW ALL TABLES", "sql-not-read-only", None),
+    ):
+        with pytest.raises(DovetailError) as caught:
+            asked(sql)
+        problem = problem_of(caught.value)
+        assert problem.code == code
+        if place is not None:
+            assert (problem.line, problem.column) == place
+    target = Target(group_id=sales.group.id)
+    for sql, names in (
+        ("EXPLAIN SELECT 1", ["explain_key", "explain_value"]),
+        ("SHOW TABLES", ["name"]),
+    ):
+        found = workspace.queries.validate(sales.owner, QueryRequest(sql, target))
+        assert [column.name for column in found.columns] == names
+
+
 def test_limits(workspace: Workspace, sales: SimpleNamespace) -> None:
     def outcome(sql: str, **given: Any) -> tuple[int, bool, bool, int | None]:
         run = ask(workspace, sales.owner, sql, dataset=sales.orders, **given).run
@@ -291,8 +327,16 @@ def test_cancel_of_one_that_is_waited_for(workspace: Workspace, sales: SimpleNam
 
 def test_time_limit(workspace: Workspace, sales: SimpleNamespace) -> None:
     with pytest.raises(TimeoutExceededError) as caught:
-        ask(workspace, sales.owner, ENDLESS, dataset=sales.orders, timeout=1)
-    assert problem_of(caught.value).code == "query-timeout"
+        ask(
+            workspace,
+            sales.owner,
+            f"SELECT (SELECT max(amount) FROM dataset), ({ENDLESS})",
+            dataset=sales.orders,
+            timeout=1,
+        )
+    problem = problem_of(caught.value)
+    assert problem.code == "query-timeout"
+    assert [fragment["source"] for fragment in problem.extra["fragments"]] == ["dataset"]
 
 
 def test_runs_are_their_owners(

@@ -116,6 +116,7 @@ def _credit(fragment: FragmentProfile, scans: Sequence[Scan]) -> None:
     fragment.bytes = (fragment.bytes or 0) + sum(scan.bytes for scan in scans)
     spent = sum(scan.seconds for scan in scans) * 1e3
     fragment.milliseconds = (fragment.milliseconds or 0.0) + spent
+    fragment.complete = True
 
 
 def _scans(node: Mapping[str, Any]) -> Iterator[Scan]:

@@ -17,7 +17,8 @@ class FragmentProfile:
     waiting for the engine to take rows; for native fragments it is the time the engine spent in
     its scans, all threads together. Of a native fragment over files, ``rows`` are those that came
     out of the files. They are None when the engine did not tell, or not surely of which fragment.
-    ``keys`` counts, per dynamic filter, what other fragments taught this one.
+    ``keys`` counts, per dynamic filter, what other fragments taught this one. ``complete`` is
+    whether the source delivered all of it.
     """
 
     number: int
@@ -31,6 +32,7 @@ class FragmentProfile:
     waited: float = 0.0
     cache: str = "off"
     keys: dict[int, int] = field(default_factory=dict)
+    complete: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """The profile as plain data."""

@@ -500,6 +500,7 @@ class Run:
             self._native = dict(relations)
         self._lease(setups)
         profiles = {p.number: self._profile_of(p, native.get(p.number)) for p in self._work.pieces}
+        self._progress()
         streamed = [p for p in self._work.pieces if p.number not in native]
         self._each(
             lambda item: self._snapshots[item[0]].prepare(item[1]),

@@ -89,6 +89,7 @@ class FragmentStream:
                         return
                     self._ahead += size
                 self._queue.put(batch)
+            profile.complete = True
         except BaseException as error:
             self.error = error
         finally:

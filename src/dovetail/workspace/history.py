@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
-from sqlalchemy import Table, delete, insert, select, update
+from sqlalchemy import ColumnElement, Table, delete, insert, select, update
 from sqlalchemy.orm import Session as Transaction
 from sqlalchemy.orm import selectinload
 
@@ -37,6 +37,23 @@ UNFINISHED = ("PENDING", "RUNNING")
 _QUERIES = cast(Table, QueryRow.__table__)
 _FRAGMENTS = cast(Table, FragmentRow.__table__)
 _READS = cast(Table, ReadRow.__table__)
+
+
+class RunFilter(TypedDict, total=False):
+    """Which runs a list of the history holds; what is None or left out does not narrow it.
+
+    ``q`` is a part of the SQL, ``target`` the id of a dataset, group or connection, ``user`` an id,
+    a name or ``*`` for everyone: without it one's own runs, and with another's only for admins.
+    """
+
+    q: str | None
+    status: str | None
+    since: datetime | None
+    until: datetime | None
+    min_ms: float | None
+    target: str | None
+    user: str | None
+    favourite: bool | None
 
 
 class History:
@@ -156,7 +173,7 @@ class History:
             outcome, error = status, None
             if status == "FAILED" and problem is not None:
                 failed = problem.source == fragment.source
-                outcome = "FAILED" if failed else "CANCELLED"
+                outcome = "FAILED" if failed else "SUCCESS" if fragment.complete else "CANCELLED"
                 error = problem.detail if failed else None
             rows.append(
                 FragmentRow(
@@ -224,45 +241,21 @@ class History:
     def list(
         self,
         actor: Actor,
+        wanted: RunFilter,
         *,
-        limit: int = 50,
-        cursor: str | None = None,
-        q: str | None = None,
-        status: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        min_ms: float | None = None,
-        target: str | None = None,
-        user: str | None = None,
-        favourite: bool | None = None,
+        limit: int,
+        cursor: str | None,
     ) -> Page[QueryRun]:
-        """See :meth:`dovetail.workspace.queries.Queries.history`."""
+        """Newest first; see :class:`RunFilter` for whose."""
         actor.require("read")
         statement = select(QueryRow).options(selectinload(QueryRow.fragments))
         with self._store.read() as session:
-            whose = whose_runs(session, actor, user)
+            whose = whose_runs(session, actor, wanted.get("user"))
             if whose is not None:
                 statement = statement.where(QueryRow.user_id == whose)
-            if q:
-                statement = statement.where(contains(QueryRow.sql, q))
-            if status is not None:
-                if status not in STATUSES:
-                    raise invalid("status", "must be one of these", valid=list(STATUSES))
-                statement = statement.where(QueryRow.status == status)
-            if since is not None:
-                statement = statement.where(QueryRow.created_at >= since)
-            if until is not None:
-                statement = statement.where(QueryRow.created_at < until)
-            if min_ms is not None:
-                statement = statement.where(QueryRow.execution_ms >= min_ms)
-            if favourite is not None:
-                statement = statement.where(QueryRow.favourite.is_(favourite))
-            if target is not None:
-                read = select(ReadRow.query_id).where(ReadRow.object_id == target)
-                statement = statement.where(QueryRow.id.in_(read))
             return page(
                 session,
-                statement,
+                statement.where(*_conditions(wanted)),
                 QueryRow.created_at,
                 QueryRow.id,
                 show_run,
@@ -273,6 +266,28 @@ class History:
     def delete(self, session: Transaction, query_id: str) -> None:
         """Remove a run with its fragments."""
         session.execute(delete(QueryRow).where(QueryRow.id == query_id))
+
+
+def _conditions(wanted: RunFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if q := wanted.get("q"):
+        conditions.append(contains(QueryRow.sql, q))
+    if (status := wanted.get("status")) is not None:
+        if status not in STATUSES:
+            raise invalid("status", "must be one of these", valid=list(STATUSES))
+        conditions.append(QueryRow.status == status)
+    if (since := wanted.get("since")) is not None:
+        conditions.append(QueryRow.created_at >= since)
+    if (until := wanted.get("until")) is not None:
+        conditions.append(QueryRow.created_at < until)
+    if (min_ms := wanted.get("min_ms")) is not None:
+        conditions.append(QueryRow.execution_ms >= min_ms)
+    if (favourite := wanted.get("favourite")) is not None:
+        conditions.append(QueryRow.favourite.is_(favourite))
+    if (target := wanted.get("target")) is not None:
+        read = select(ReadRow.query_id).where(ReadRow.object_id == target)
+        conditions.append(QueryRow.id.in_(read))
+    return conditions
 
 
 def whose_runs(session: Transaction, actor: Actor, user: str | None) -> str | None:

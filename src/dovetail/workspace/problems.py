@@ -138,6 +138,7 @@ def problem_of(error: BaseException) -> Problem:
         candidates=error.suggestions[:3],
         source=error.source,
         retryable=bool(getattr(error, "retryable", False)),
+        extra=getattr(error, "extra", {}),
     )
 
 

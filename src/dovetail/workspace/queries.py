@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from sqlalchemy import update
 
 from dovetail.errors import DovetailError, QueryError
+from dovetail.workspace import about
 from dovetail.workspace.access import Actor
 from dovetail.workspace.audit import record
 from dovetail.workspace.conversion import Converted, private_duckdb, write_parquet
-from dovetail.workspace.history import UNFINISHED, History, show_run
+from dovetail.workspace.history import UNFINISHED, History, RunFilter, show_run
 from dovetail.workspace.models import DatasetRow, QueryRow, new_id
 from dovetail.workspace.paging import require_limit
 from dovetail.workspace.problems import WorkspaceError, invalid, problem_of
@@ -219,7 +219,10 @@ class Queries:
             require_sql(request.sql, self._store.limits.sql_characters)
             view = self._view(actor, request)
             with self._sessions.lease(view) as session:
-                described = session.describe(request.sql)
+                explain = about.explain_of(request.sql)
+                if about.shows_tables(request.sql):
+                    return Validation((), _columns(about.LISTED))
+                described = session.describe(request.sql if explain is None else explain.query)
         except QueryError as error:
             files = self._store.folders.files
             return Validation((problem_of(in_terms_of(view, request.sql, error, files)),), ())
@@ -227,7 +230,9 @@ class Queries:
             if error.code != "sql-empty":
                 raise
             return Validation((problem_of(error),), ())
-        return Validation((), tuple(Column(c.column, c.type, c.column) for c in described))
+        if explain is not None:
+            return Validation((), _columns(about.EXPLAINED))
+        return Validation((), _columns((c.column, c.type) for c in described))
 
     # -- results --------------------------------------------------------------------------------
 
@@ -345,32 +350,10 @@ class Queries:
         *,
         limit: int = 50,
         cursor: str | None = None,
-        q: str | None = None,
-        status: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        min_ms: float | None = None,
-        target: str | None = None,
-        user: str | None = None,
-        favourite: bool | None = None,
+        **wanted: Unpack[RunFilter],
     ) -> Page[QueryRun]:
-        """One's own runs, newest first; ``user`` (id, name or ``*``) is for admins.
-
-        ``target`` is the id of a dataset, group or connection.
-        """
-        return self._history.list(
-            actor,
-            limit=limit,
-            cursor=cursor,
-            q=q,
-            status=status,
-            since=since,
-            until=until,
-            min_ms=min_ms,
-            target=target,
-            user=user,
-            favourite=favourite,
-        )
+        """One's own runs, newest first, and those of others for admins."""
+        return self._history.list(actor, wanted, limit=limit, cursor=cursor)
 
     def update(self, actor: Actor, query_id: str, *, favourite: bool) -> QueryRun:
         """Mark or unmark a favourite; those are kept however old."""
@@ -406,6 +389,10 @@ class Queries:
             if row is None:
                 raise WorkspaceError("not-found", "there is no such query", title="Query not found")
             return show_run(row)
+
+
+def _columns(named: Iterable[tuple[str, str]]) -> tuple[Column, ...]:
+    return tuple(Column(name, type_, name) for name, type_ in named)
 
 
 def _with_progress(run: QueryRun, job: Job | None) -> QueryRun:

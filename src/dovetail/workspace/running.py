@@ -25,6 +25,7 @@ from dovetail.errors import (
     UsageError,
 )
 from dovetail.execution.profile import Profile
+from dovetail.workspace import about
 from dovetail.workspace.access import Actor
 from dovetail.workspace.admission import Admission, Ticket
 from dovetail.workspace.history import History, show_run
@@ -192,10 +193,23 @@ class Runner:
         def progress(profile: Profile) -> None:
             job.profile = profile
 
+        sql, files = job.request.sql, self._store.folders.files
         with self._sessions.lease(job.view) as session:
             try:
+                told = about.tell(
+                    session,
+                    job.view,
+                    sql,
+                    job.params,
+                    files=files,
+                    timeout=job.timeout,
+                    on_start=job.started,
+                )
+                if told is not None:
+                    job.profile = told.profile
+                    return self._take(job, told)
                 result = session.sql(
-                    job.request.sql,
+                    sql,
                     job.params,
                     # One more than may be taken: so it shows whether there was more.
                     limit=job.max_rows + 1,
@@ -207,10 +221,9 @@ class Runner:
                     job.profile = result.profile
                     return self._take(job, result)
             except DovetailError as error:
-                files = self._store.folders.files
-                raise in_terms_of(job.view, job.request.sql, error, files) from None
+                raise in_terms_of(job.view, sql, error, files) from None
 
-    def _take(self, job: Job, result: Result) -> tuple[Taken, list[str]]:
+    def _take(self, job: Job, result: Result | about.Told) -> tuple[Taken, list[str]]:
         job.columns = tuple(Column(name, type_, name) for name, type_ in result.columns)
         job.schema = result.schema
         path = self._store.scratch / f"{job.id}.arrow"
@@ -245,6 +258,8 @@ class Runner:
         if job.done.is_set():
             return
         elapsed = 0.0 if job.began is None else (time.monotonic() - job.began) * 1e3
+        if isinstance(error, TimeoutExceededError) and job.profile is not None:
+            error.extra = {"fragments": _states(job.profile)}  # type: ignore[attr-defined]
         try:
             written = self._history.finish(
                 job.row,
@@ -321,6 +336,18 @@ def unused_aliases(job: Job) -> list[str]:
         return []
     used = {fragment.source for fragment in job.profile.fragments}
     return [f'the alias "{alias}" is not used' for alias in given if alias not in used]
+
+
+def _states(profile: Profile) -> list[dict[str, Any]]:
+    """How far each fragment of a query that ran out of time had come."""
+    return [
+        {
+            "source": fragment.source,
+            "status": "SUCCESS" if fragment.complete else "CANCELLED",
+            "row_count": fragment.rows,
+        }
+        for fragment in profile.fragments
+    ]
 
 
 def _timed_out(job: Job) -> TimeoutExceededError:
