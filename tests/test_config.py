@@ -491,6 +491,22 @@ def test_bad_urls(entry: dict[str, Any], message: str) -> None:
     assert "hunter2" not in str(problem)
 
 
+@pytest.mark.parametrize(
+    ("kind", "settings", "options"),
+    [
+        ("postgres", {"host": "db", "port": 5433, "database": "shop", "user": "ana"}, {}),
+        ("postgres", {"host": "::1", "database": "a/b?", "user": "a@b:c"}, {"sslmode": "require"}),
+        ("mysql", {"database": "crm"}, {"socket": "/run/mysql.sock"}),
+        ("sqlite", {"path": "/data/a b#.db"}, {}),
+        ("files", {"path": "exports"}, {"options": {"delim": ";"}}),
+    ],
+)
+def test_settings_as_a_url(kind: str, settings: dict[str, Any], options: dict[str, Any]) -> None:
+    url, rest = config_url.compose(kind, {**settings, **options, "password": "geheim"})
+    assert (rest, "geheim" in url) == (options, False)
+    assert config_url.expand(url) == (kind, {name: str(v) for name, v in settings.items()})
+
+
 def test_passwords_in_urls_are_found() -> None:
     assert config_url.holds_password("mysql://a:b@h")
     assert config_url.holds_password("mysql://h/d?password=b")

@@ -7,7 +7,9 @@ parts are percent-decoded. No message repeats a part of the URL, because it may 
 from __future__ import annotations
 
 import re
-from urllib.parse import unquote
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, unquote
 
 from dovetail.secrets import Resolver
 
@@ -91,6 +93,25 @@ def expand(url: str, *, literal: bool = False) -> tuple[str, dict[str, str]]:
             raise UrlError(f"the URL gives `{name}` twice")
         settings[name] = value
     return kind, settings
+
+
+def compose(kind: str, settings: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The URL of a source without its password, and the settings that are no part of the URL.
+
+    What :func:`expand` makes of the URL are the settings that are in it.
+    """
+    options = {name: value for name, value in settings.items() if name != "password"}
+    scheme = "postgresql" if kind == "postgres" else kind
+    if kind not in _ALIASES:
+        return f"{scheme}://{quote(str(options.pop('path', '')))}", options
+    user, host, port, database = (
+        quote(str(options.pop(name, "") or ""), safe="")
+        for name in ("user", "host", "port", "database")
+    )
+    address = f"{user}@" if user else ""
+    address += f"[{unquote(host)}]" if "%3A" in host else host
+    address += f":{port}" if port else ""
+    return f"{scheme}://{address}/{database}", options
 
 
 def _authority(authority: str) -> dict[str, str]:

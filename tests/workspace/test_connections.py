@@ -71,6 +71,7 @@ def pair(workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Simp
     todos = workspace.connections.create(
         admin, "tasks", "duckdb", {"path": str(folder / "todos.duckdb")}
     )
+    assert (users.url, users.options) == (f"sqlite://{folder / 'users.sqlite'}", {})
     return SimpleNamespace(admin=admin, users=users, todos=todos)
 
 
@@ -101,6 +102,9 @@ def test_join_of_two_databases(workspace: Workspace, pair: SimpleNamespace) -> N
     assert todos.rows is not None
     assert todos.rows <= 4
     assert [f.status for f in answer.run.fragments] == ["SUCCESS", "SUCCESS"]
+    for fragment in answer.run.fragments:
+        assert fragment.started_ms is not None
+        assert answer.run.plan_ms <= fragment.started_ms <= answer.run.execution_ms
 
 
 def test_names_of_databases(workspace: Workspace, pair: SimpleNamespace) -> None:

@@ -18,7 +18,8 @@ class FragmentProfile:
     its scans, all threads together. Of a native fragment over files, ``rows`` are those that came
     out of the files. They are None when the engine did not tell, or not surely of which fragment.
     ``keys`` counts, per dynamic filter, what other fragments taught this one. ``complete`` is
-    whether the source delivered all of it.
+    whether the source delivered all of it, ``started`` when it was asked, in milliseconds after the
+    run began.
     """
 
     number: int
@@ -33,6 +34,7 @@ class FragmentProfile:
     cache: str = "off"
     keys: dict[int, int] = field(default_factory=dict)
     complete: bool = False
+    started: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The profile as plain data."""
@@ -46,6 +48,8 @@ class FragmentProfile:
             "bytes": self.bytes,
             "milliseconds": _rounded(self.milliseconds),
             "waited": _rounded(self.waited),
+            "started": _rounded(self.started),
+            "complete": self.complete,
             "cache": self.cache,
             "keys": {str(number): count for number, count in self.keys.items()},
         }

@@ -17,7 +17,7 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -372,6 +372,7 @@ class Run:
 
     def _pump(self) -> None:
         relations = self._fragments()
+        self._note_start(self._native)
         if self._work.prepare is not None:
             for statement in self._work.prepare(relations):
                 self._execute(statement)
@@ -547,6 +548,8 @@ class Run:
                 relations[piece.number] = made.sql
                 profiles[piece.number].sql = made.described_as
         streamed = [piece for piece in pieces if piece.number not in native]
+        # The engine asks for the rest when it runs the statement that reads them.
+        self._note_start({p.number for p in pieces if p in streamed or p.number in self._kept})
         streams = self._each(
             lambda piece: self._snapshots[piece.source].read(piece.request), streamed
         )
@@ -741,6 +744,13 @@ class Run:
         profile = FragmentProfile(piece.number, piece.source, connector.kind, sql, road)
         self._profile.fragments.append(profile)
         return profile
+
+    def _note_start(self, numbers: Collection[int]) -> None:
+        """Write down that these fragments are asked for now, unless they were before."""
+        elapsed = (time.perf_counter() - self._started) * 1e3
+        for fragment in self._profile.fragments:
+            if fragment.number in numbers and fragment.started is None:
+                fragment.started = elapsed
 
     # -- checks ---------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session as Transaction
 
 from dovetail.config import KINDS, Config, SourceSettings
+from dovetail.config_url import compose
 from dovetail.errors import DovetailError
 from dovetail.session import Session
 from dovetail.workspace.access import Actor, Right
@@ -378,11 +379,14 @@ class Connections:
         else:
             plain = row.settings
             has_password = bool(row.password_reference or row.password_sealed)
+        url, options = compose(known.kind, plain)
         return Connection(
             id=known.id,
             name=known.name,
             kind=known.kind,
             settings=plain,
+            url=url,
+            options=options,
             password_set=has_password,
             status=row.status if row else "unknown",
             managed_by="workspace" if row else "config",

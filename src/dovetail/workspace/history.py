@@ -187,7 +187,9 @@ class History:
                     rows=fragment.rows,
                     bytes=fragment.bytes,
                     milliseconds=fragment.milliseconds,
-                    started_ms=None,
+                    started_ms=None
+                    if fragment.started is None
+                    else profile.planning_milliseconds + fragment.started,
                     cache="none" if fragment.cache == "off" else fragment.cache,
                     connection_id=behind.connection_id if behind else None,
                     connection_name=behind.connection_name if behind else None,

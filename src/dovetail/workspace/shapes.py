@@ -313,6 +313,8 @@ class Relationship:
 class Connection:
     """A source as the workspace stores it; ``settings`` holds no password.
 
+    ``url`` and ``options`` say the same as ``settings`` in another form.
+
     ``managed_by`` is workspace or config (from ``dovetail.yaml``, not editable). ``status`` is
     unknown, ok or failed, as of the last test or use.
     """
@@ -321,6 +323,8 @@ class Connection:
     name: str
     kind: str
     settings: Mapping[str, Any]
+    url: str
+    options: Mapping[str, Any]
     password_set: bool
     status: str
     managed_by: str

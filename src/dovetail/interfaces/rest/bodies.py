@@ -245,6 +245,8 @@ class ConnectionBody(Body):
     name: str
     kind: str
     settings: Mapping[str, Any]
+    url: str = Field(description="The settings as a URL, without a password.")
+    options: Mapping[str, Any] = Field(description="Settings that are no part of the URL.")
     password_set: bool
     status: str
     managed_by: str
