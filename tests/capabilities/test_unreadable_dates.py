@@ -91,7 +91,9 @@ def place(
         local.execute("CREATE SCHEMA s")
         local.execute(f"CREATE TABLE s.{name} (id INTEGER, day DATE, ts TIMESTAMP)")
         local.execute(f"INSERT INTO s.{name} VALUES {values(3)}")
-        with dovetail.connect({"sources": {"s": database.source(pushdown="always", **extra)}}) as session:
+        with dovetail.connect(
+            {"sources": {"s": database.source(pushdown="always", **extra)}}
+        ) as session:
             yield f"s.{name}", session, local
 
 
