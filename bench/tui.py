@@ -2,9 +2,9 @@
 
     python -m bench.tui            # needs dovetail[tui]; no terminal is opened
 
-First paint counts from the moment the Arrow table is there to the last display before 30 ms of
-quiet. A key counts from the posting of its event to the first display of what it changed (cursor or
-text): while a query runs the status line is drawn ten times a second, and that is no answer.
+First paint counts from the moment the Arrow table is there to the first display with its grid. A
+key counts from the posting of its event to the first display of what it changed (cursor or text):
+while a query runs the status line is drawn ten times a second, and that is no answer.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from dovetail.editing.history import History
 from dovetail.execution.profile import FragmentProfile, Profile
 from dovetail.interfaces.tui.app import DovetailApp
 from dovetail.interfaces.tui.drafts import Drafts
-from dovetail.interfaces.tui.result import ResultPane
 from dovetail.session import Session
 
 ROWS = 1_000_000
@@ -84,27 +83,22 @@ class Ready:
     def close(self) -> None: ...
 
 
-async def quiet(app: Timed, after: float) -> float:
-    """When the last display came before 30 ms without one."""
-    while app.shown_at < after or time.perf_counter() - app.shown_at < 0.03:
-        await asyncio.sleep(0.002)
-    return app.shown_at
-
-
 async def first_paint(session: Session, folder: Path, rows: int) -> float:
     """Seconds from the table to its rows on screen, in a running application."""
     table = duckdb.sql(_TABLE.format(rows=rows)).to_arrow_table()
     app = Timed(session, history=History(folder / "h"), drafts=Drafts("bench", folder / "d"))
     async with app.run_test(size=SIZE) as pilot:
         await pilot.pause()
-        result = Ready(table)
+        app.watch(lambda: _has_grid(app))
         begin = time.perf_counter()
-        await app.buffer.add_table("bench", table, _columns(result))
-        pane = app.buffer.pane
-        assert isinstance(pane, ResultPane)
-        while pane.grid is None or not pane.grid.is_attached:
-            await asyncio.sleep(0.001)
-        return await quiet(app, begin) - begin
+        await app.buffer.add_table("bench", table, _columns(Ready(table)))
+        return await answered(app) - begin
+
+
+def _has_grid(app: Timed) -> bool:
+    """Whether a grid has its place on screen: what is displayed then shows its rows."""
+    pane = app.buffer.pane if app.buffers else None
+    return pane is not None and pane.grid is not None and pane.grid.size.height > 0
 
 
 def _columns(result: Ready) -> list[Any]:
