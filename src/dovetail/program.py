@@ -12,8 +12,9 @@ from dovetail.errors import DataError, DovetailError
 from dovetail.execution.profile import Profile
 from dovetail.execution.result import Result
 from dovetail.explanation import Explanation
-from dovetail.language.rules.compiler import Compiled, RuleLimits
+from dovetail.language.rules.compiler import Compiled
 from dovetail.language.rules.diagnostics import Diagnostic, RulesError
+from dovetail.language.rules.relations import RuleLimits
 from dovetail.language.rules.terms import shown
 from dovetail.planning.rules import PlannedRules, RulesPlanner, RulesText, recursion_error
 from dovetail.planning.rules_sql import count_work, goal_sql

@@ -16,7 +16,8 @@ from dovetail.plan.expressions import column, transform_plan
 from dovetail.planning.rules import RulesPlanner, RulesText
 
 if TYPE_CHECKING:
-    from dovetail.language.rules.compiler import Compiled, RuleLimits
+    from dovetail.language.rules.compiler import Compiled
+    from dovetail.language.rules.relations import RuleLimits
     from dovetail.planning.planner import Planner
 
 SOURCE = "rules"

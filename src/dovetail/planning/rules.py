@@ -15,7 +15,6 @@ from dovetail.errors import DataError, DovetailError, UnknownNameError
 from dovetail.language.rules.compiler import (
     Compiled,
     Compiler,
-    RuleLimits,
     choose_goal,
     compile_program,
 )
@@ -28,6 +27,7 @@ from dovetail.language.rules.diagnostics import (
     fail,
 )
 from dovetail.language.rules.directives import SourceDeclaration
+from dovetail.language.rules.relations import RuleLimits
 from dovetail.language.rules.sources import Used
 from dovetail.language.sql.scope import Names, NotModelled
 from dovetail.plan import nodes

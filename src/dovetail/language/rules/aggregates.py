@@ -36,17 +36,18 @@ from dovetail.language.rules.terms import (
     Compound,
     ListTerm,
     Term,
-    Text,
     Var,
     shown,
     variables,
     walk,
 )
+from dovetail.language.rules.truth import truth
+from dovetail.language.rules.unbound import not_bound, not_grouped
 from dovetail.language.rules.values import Value, cast_to, of_column, sql, stored
 from dovetail.language.rules.visibility import WINDOW_OPS
 from dovetail.language.rules.windows import window_items
 from dovetail.plan import nodes
-from dovetail.plan.expressions import column, conjunction, has_subquery
+from dovetail.plan.expressions import conjunction, has_subquery
 from dovetail.types import BOOLEAN
 
 if TYPE_CHECKING:
@@ -79,13 +80,13 @@ def group_by(
     inner = inner_state(solver, goal.args[1], shown_)
     for key in keys:
         if key.name not in inner.bound:
-            raise solver.unbound(Unbound(key, "group key"), inner)
+            raise not_bound(solver, Unbound(key, "group key"), inner)
     try:
         if windows:
             return window_items(solver, goal, keys, ops, inner)
         return _groups(solver, keys, ops, inner)
     except Unbound as unbound:
-        raise solver.unbound(unbound, inner) from None
+        raise not_bound(solver, unbound, inner) from None
 
 
 def _keys(goal: Compound) -> list[Var]:
@@ -120,7 +121,7 @@ def _check_hidden(solver: Solver, goal: Compound, elsewhere: frozenset[str]) -> 
         for term in terms:
             for variable in occurrences(term):
                 if variable.name == name:
-                    raise solver.not_grouped(variable, goal)
+                    raise not_grouped(variable, goal)
 
 
 def _groups(
@@ -158,9 +159,9 @@ def prepared(solver: Solver, ops: Sequence[Op], inner: State) -> tuple[list[Op],
     for number, op in enumerate(ops):
         tests = []
         if op.name == "count_if":
-            tests.append(solver.truth(op.args[0], inner))
+            tests.append(truth(solver, op.args[0], inner))
         if op.test is not None:
-            tests.append(solver.truth(op.test, inner))
+            tests.append(truth(solver, op.test, inner))
         test = conjunction(tests)
         if test is not None and has_subquery(test):
             name = f" test {number}"
@@ -383,7 +384,7 @@ def _whole(
             items += made_items
             values.append([of_column(i.column, f"result of {op.name}") for i in made_items])
     except Unbound as unbound:
-        raise solver.unbound(unbound, inner) from None
+        raise not_bound(solver, unbound, inner) from None
     return nodes.Aggregate(inner.rows, tuple(key_items), tuple(items)), values
 
 
@@ -481,6 +482,3 @@ def _results(
                 known = solver.scalars.plain(target, state.bound, "comparison")
             state = filtered(state, solver.scalars.equality(known, value, goal, shown(target)))
     return State(state.plan, {n: v for n, v in state.bound.items() if n in around})
-
-
-__all__ = ["Text", "aggregate_all", "column", "group_by", "keys_and_results"]

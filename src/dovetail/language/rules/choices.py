@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -14,7 +14,6 @@ from dovetail.language.rules.state import (
     Table,
     computed,
     filtered,
-    passed,
     project,
     snake_case,
 )
@@ -27,6 +26,7 @@ from dovetail.language.rules.terms import (
     shown,
     variables,
 )
+from dovetail.language.rules.truth import truth
 from dovetail.language.rules.values import Value, common_type, of_column, sql, stored
 from dovetail.language.rules.visibility import visible
 from dovetail.plan import nodes
@@ -222,7 +222,7 @@ def if_then_else(solver: Solver, goal: Compound, state: State, elsewhere: frozen
                     variable.span,
                     f"bind {name} before: write ( {shown(condition)}, … ; \\+ … ), or aggregate",
                 )
-    tests = [solver.truth(condition, state) for condition, _ in chain]
+    tests = [truth(solver, condition, state) for condition, _ in chain]
     parts = [then for _, then in chain] + ([otherwise] if otherwise is not None else [])
     effects = [_symbolic(solver, part, state) for part in parts]
     if all(effect is not None for effect in effects):
@@ -332,15 +332,12 @@ def _as_branches(
     def branch(number: int, part: Term) -> Branch:
         def run(start: State) -> State:
             for condition, _ in chain[:number]:
-                start = filtered(start, sql("_0 IS NOT TRUE", solver.truth(condition, start)))
+                start = filtered(start, sql("_0 IS NOT TRUE", truth(solver, condition, start)))
             if number < len(chain):
-                start = filtered(start, solver.truth(chain[number][0], start))
+                start = filtered(start, truth(solver, chain[number][0], start))
             return solver.solve(conjuncts(part), start, elsewhere)
 
         return run
 
     made = [branch(number, part) for number, part in enumerate(parts)]
     return _continued(solver, goal, parts, made, state, elsewhere)
-
-
-__all__ = ["Mapping", "disjunction", "if_then_else", "passed", "shared", "unite"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from dovetail.language.rules.builtins import BUILT_INS, CONTROL, is_built_in, scopes
+from dovetail.language.rules.builtins import CONTROL, is_built_in, scopes
 from dovetail.language.rules.diagnostics import Diagnostic, RulesError, SourceText, Span, fail
 from dovetail.language.rules.directives import Directives
 from dovetail.language.rules.syntax import parse_program
@@ -326,6 +326,3 @@ def split_disjunction(clause: Clause) -> list[Clause]:
     if len(parts) == 1 or any(isinstance(p, Compound) and p.name == "->" for p in parts):
         return [clause]
     return [Clause("rule", clause.head, part, clause.span) for part in parts]
-
-
-__all__ = ["BUILT_INS", "Predicate", "Program", "read_program"]

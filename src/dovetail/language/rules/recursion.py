@@ -12,9 +12,8 @@ all of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
@@ -25,8 +24,14 @@ from dovetail.language.rules.program import (
     Key,
     Predicate,
     clause_references,
-    head_args,
     split_disjunction,
+)
+from dovetail.language.rules.relations import (
+    Definition,
+    Relations,
+    Side,
+    agreed_types,
+    column_bases,
 )
 from dovetail.language.rules.state import Table, project
 from dovetail.language.rules.terms import Clause, Compound, Term, branches, conjuncts, walk
@@ -34,9 +39,6 @@ from dovetail.language.rules.values import Value, common_type, of_column, sql
 from dovetail.plan import nodes
 from dovetail.plan.expressions import PlanSubquery, column, conjunction
 from dovetail.types import BIGINT, INTEGER, Type
-
-if TYPE_CHECKING:
-    from dovetail.language.rules.compiler import Relations, Side
 
 _ROUNDS = 12
 _STEP = " step"  # no variable is called so
@@ -76,8 +78,6 @@ class _Group:
 
     def layout(self) -> list[tuple[str, Type]]:
         """The columns of the relation."""
-        from dovetail.language.rules.compiler import column_bases
-
         result: list[tuple[str, Type]] = [("tag", INTEGER)] if self.tagged else []
         for predicate in self.predicates:
             result += list(zip(column_bases(predicate), self.types[predicate.key], strict=True))
@@ -133,8 +133,6 @@ def define_group(relations: Relations, predicates: Sequence[Predicate]) -> None:
     Raises:
         RulesError: a clause has a mistake, or the types of the group never settle.
     """
-    from dovetail.language.rules.compiler import Definition
-
     members = {p.key for p in predicates}
     rules = [
         _Rule(p, clause, _calls(clause, members))
@@ -223,8 +221,6 @@ def _builds(clause: Clause) -> bool:
 
 def _settle(relations: Relations, group: _Group, rules: Sequence[_Rule]) -> None:
     """Find the types of all arguments: from nothing known, until nothing changes."""
-    from dovetail.language.rules.compiler import agreed_types
-
     for _ in range(_ROUNDS):
         made: dict[Key, list[Type]] = {}
         for predicate in group.predicates:
@@ -353,6 +349,3 @@ def _new_only(relations: Relations, group: _Group, plan: nodes.Plan) -> nodes.Pl
     items = [nodes.Item(names.like(c), column(c.name)) for c in plan.columns[:-1]]
     items.append(nodes.Item(names.column("step", BIGINT), guard))
     return nodes.Project(fresh, tuple(items))
-
-
-__all__ = ["Mapping", "define_group", "head_args"]

@@ -16,7 +16,6 @@ from dovetail.language.rules.terms import (
     Compound,
     Dotted,
     ListTerm,
-    Number,
     Term,
     Text,
     Var,
@@ -32,7 +31,7 @@ from dovetail.language.rules.values import (
     sql,
     stored,
 )
-from dovetail.types import BIGINT, BOOLEAN, DOUBLE, VARCHAR, Type
+from dovetail.types import BIGINT, DOUBLE, VARCHAR, Type
 
 Bound = Mapping[str, Value]
 
@@ -472,6 +471,3 @@ def _random(name: str, span: Span) -> Exception:
 def number_type_name(type_: Type) -> str:
     """integer or number, for messages."""
     return "integer" if type_.family == "integer" else kind_of(type_)
-
-
-__all__ = ["BOOLEAN", "COMPARISONS", "Bound", "Number", "Scalars", "Unbound", "is_arithmetic"]

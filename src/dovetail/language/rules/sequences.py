@@ -19,6 +19,7 @@ from dovetail.language.rules.terms import (
     shown,
     variables,
 )
+from dovetail.language.rules.unbound import not_bound
 from dovetail.language.rules.values import Value
 from dovetail.plan import nodes
 from dovetail.plan.expressions import free_columns
@@ -124,7 +125,7 @@ def sort_keys(
         try:
             value = solver.scalars.evaluated(written, bound, role)
         except Unbound as unbound:
-            raise solver.unbound(unbound, State(None, bound)) from None
+            raise not_bound(solver, unbound, State(None, bound)) from None
         if value.constant is None:
             keys.append(nodes.SortKey(value.expression, descending, False))
     return keys
@@ -157,7 +158,7 @@ def _distinct(solver: Solver, goal: Compound, state: State) -> State:
         on: list[exp.Expression] = []
         for name, variable in variables(goal.args[0]).items():
             if name not in state.bound:
-                raise solver.unbound(Unbound(variable, "witness of distinct"), state)
+                raise not_bound(solver, Unbound(variable, "witness of distinct"), state)
             on.append(state.bound[name].expression)
         order = state.order or tuple(ties(inner, state.bound, ()))
         columns = nodes.Project(state.rows, tuple(passed(state)))

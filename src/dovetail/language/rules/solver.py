@@ -8,22 +8,21 @@ another goal binds ``X``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from dovetail.catalog.catalogs import near_names
 from dovetail.language.rules import scalars as scalar
 from dovetail.language.rules.aggregates import aggregate_all, group_by
 from dovetail.language.rules.builtins import BUILT_INS, REFUSED, is_built_in
 from dovetail.language.rules.choices import disjunction, if_then_else
-from dovetail.language.rules.diagnostics import RulesError, did_you_mean, fail
-from dovetail.language.rules.kinds import element_type
+from dovetail.language.rules.diagnostics import RulesError, fail
+from dovetail.language.rules.generators import elements, integers
 from dovetail.language.rules.scalars import Scalars, Unbound
 from dovetail.language.rules.sequences import SEQUENCES, is_sequence, sequence
-from dovetail.language.rules.state import State, Table, bound_to, computed, filtered, joined
+from dovetail.language.rules.state import State, Table, computed, filtered, joined
 from dovetail.language.rules.terms import (
     Clause,
     Compound,
@@ -36,17 +35,14 @@ from dovetail.language.rules.terms import (
     shown,
     variables,
 )
-from dovetail.language.rules.values import Value, constant, of_column, sql
+from dovetail.language.rules.truth import negation, only_filters, only_tests, truth
+from dovetail.language.rules.unbound import not_bound
+from dovetail.language.rules.values import Value, constant, sql
 from dovetail.language.rules.visibility import bindable, visible
 from dovetail.language.sql.scope import Names
-from dovetail.plan import nodes
-from dovetail.plan.expressions import PlanSubquery
-from dovetail.types import BIGINT
 
 if TYPE_CHECKING:
-    from dovetail.language.rules.compiler import Relations
-
-_MOST_GENERATED = 10_000_000
+    from dovetail.language.rules.relations import Relations
 
 
 @dataclass
@@ -128,7 +124,7 @@ class Solver:
             if any(v not in state.bound and v in expected for v in inputs):
                 continue
             if kind == "negation":
-                return goal, self._negation(goal, state, inputs)
+                return goal, negation(self, goal, state, inputs)
             if kind == "aggregate":
                 return goal, aggregate_all(self, goal, state, frozenset(elsewhere))
             missing = [v for v in inputs if v not in state.bound]
@@ -139,7 +135,7 @@ class Solver:
             except Unbound as unbound:
                 if unbound.variable.name in expected:
                     continue
-                raise self.unbound(unbound, state, goals) from None
+                raise not_bound(self, unbound, state, goals) from None
         return None
 
     def _generate(
@@ -148,19 +144,19 @@ class Solver:
         for goal in pending:
             if isinstance(goal, Compound) and goal.called("member", 2):
                 try:
-                    return goal, self._elements(goal, state)
+                    return goal, elements(self, goal, state)
                 except Unbound:
                     continue
             if isinstance(goal, Compound) and goal.called("between", 3):
                 try:
-                    return goal, self._integers(goal, state)
+                    return goal, integers(self, goal, state)
                 except Unbound:
                     continue
         for goal in pending:
             if isinstance(goal, Compound) and goal.called(";", 2):
                 elsewhere = self._elsewhere(goal, goals, outside)
-                if self._filters(goal, state, elsewhere):
-                    return goal, filtered(state, self.truth(goal, state))
+                if only_filters(goal, state, elsewhere):
+                    return goal, filtered(state, truth(self, goal, state))
                 return goal, disjunction(self, goal, state, frozenset(elsewhere))
         return None
 
@@ -179,64 +175,13 @@ class Solver:
             try:
                 if self.simple(goal, state) is None and isinstance(goal, Compound):
                     if goal.called("member", 2):
-                        self._elements(goal, state)
+                        elements(self, goal, state)
                     elif goal.called("between", 3):
-                        self._integers(goal, state)
+                        integers(self, goal, state)
             except Unbound as unbound:
-                raise self.unbound(unbound, state, goals) from None
+                raise not_bound(self, unbound, state, goals) from None
         goal = pending[0]
         raise fail("R010", f"{shown(goal)} is not supported here", goal.span)
-
-    def unbound(self, error: Unbound, state: State, goals: Sequence[Term] = ()) -> RulesError:
-        """R002 for a variable that nothing binds; R008 when a group hides it."""
-        variable, role = error.variable, error.role
-        from dovetail.language.rules.visibility import hidden_by
-
-        group = hidden_by(variable.name, goals or conjuncts(self.clause.body or variable))
-        if group is not None and role != "group key":
-            return self.not_grouped(variable, group)
-        bound = sorted(name for name in state.bound if not name.startswith(" "))
-        near = near_names(variable.name, bound)
-        listed = f"bound here: {', '.join(bound)}" if bound else "nothing is bound here"
-        if role.startswith("head"):
-            where = f" in the head of {self.where}"
-        elif role == "is":
-            where = f" on the right side of is in {self.where}"
-        else:
-            where = f" in {'an' if role[0] in 'aeiou' else 'a'} {role} of {self.where}"
-        extra = ""
-        for goal in goals or conjuncts(self.clause.body or variable):
-            if (
-                isinstance(goal, Compound)
-                and goal.name in ("aggregate_all", "findall")
-                and variable.name in variables(*goal.args[:-1])
-            ):
-                extra = (
-                    f"{variable.name} is local to {goal.name}; "
-                    f"group_by({variable.name}, Goal, Op, R) gives one row per {variable.name}"
-                )
-        return fail(
-            "R002",
-            f"the variable {variable.name}{where} is not bound by any goal{did_you_mean(near)}",
-            variable.span,
-            f"{extra}; {listed}" if extra else listed,
-            near,
-        )
-
-    def not_grouped(self, variable: Var, group: Compound) -> RulesError:
-        """R008: a variable of a group's goal that is neither key nor result."""
-        from dovetail.language.rules.aggregates import keys_and_results
-
-        keys, results = keys_and_results(group)
-        return fail(
-            "R008",
-            f"{variable.name} is neither a key nor a result of the group_by on line "
-            f"{group.span.line} (keys: {', '.join(keys) or 'none'}; "
-            f"results: {', '.join(results) or 'none'})",
-            variable.span,
-            f"add {variable.name} to the keys, or aggregate it: max({variable.name}, R), "
-            f"collect_list({variable.name}, R)",
-        )
 
     # -- goals over bound values ------------------------------------------------------------------
 
@@ -302,10 +247,10 @@ class Solver:
                 return self._result(goal.args[-1], value_, state, goal)
         if name in (",", ";", "\\+") or name == "->":
             missing = [v for n, v in variables(goal).items() if n not in bound]
-            if self._only_tests(goal):
+            if only_tests(goal):
                 if missing:
                     raise Unbound(missing[0], "comparison")
-                return [self.truth(goal, state)], {}
+                return [truth(self, goal, state)], {}
         return None
 
     def _unify(self, goal: Compound, state: State) -> tuple[list[exp.Expression], dict[str, Value]]:
@@ -353,84 +298,6 @@ class Solver:
         else:
             known = self.scalars.plain(target, state.bound, "comparison")
         return [*tests, self.scalars.equality(known, value, goal, shown(target))], {}
-
-    # -- truth ------------------------------------------------------------------------------------
-
-    def _only_tests(self, goal: Term) -> bool:
-        """Whether a goal looks at nothing but values that others bind."""
-        if isinstance(goal, Text):
-            return goal.bare("true", "false", "fail")
-        if not isinstance(goal, Compound):
-            return False
-        name, arity = goal.name, len(goal.args)
-        if name in (",", ";", "\\+", "->"):
-            return all(self._only_tests(a) for a in goal.args)
-        if (name == "=" or name == "is" or name in scalar.COMPARISONS) and arity == 2:
-            return True
-        return (name, arity) in (("member", 2), ("between", 3)) or (
-            name in (*scalar.TEXT_TESTS, *scalar.NULL_TESTS) and arity in BUILT_INS[name]
-        )
-
-    def _filters(self, goal: Term, state: State, elsewhere: set[str]) -> bool:
-        """Whether a goal only tests, with negations among its tests, and all it reads is bound.
-
-        Such a disjunction is OR, which keeps a row once: UNION ALL would count it twice.
-        """
-        if isinstance(goal, Compound):
-            if goal.called("\\+", 1) or goal.called("forall", 2):
-                return all(n in state.bound for n in variables(goal) if n in elsewhere)
-            if goal.name in (",", ";", "->") and len(goal.args) == 2:
-                return all(self._filters(part, state, elsewhere) for part in goal.args)
-        return self._only_tests(goal) and variables(goal).keys() <= state.bound.keys()
-
-    def truth(self, goal: Term, state: State) -> exp.Expression:
-        """Whether ``goal`` has a solution for the row, as a boolean expression.
-
-        Raises:
-            Unbound: a test reads a variable without a value.
-        """
-        if isinstance(goal, Compound):
-            if goal.called(";", 2):
-                if isinstance(goal.args[0], Compound) and goal.args[0].called("->", 2):
-                    condition, then = goal.args[0].args
-                    return sql(
-                        "CASE WHEN _0 THEN _1 ELSE _2 END",
-                        self.truth(condition, state),
-                        self.truth(then, state),
-                        self.truth(goal.args[1], state),
-                    )
-                return sql("_0 OR _1", *(self.truth(a, state) for a in goal.args))
-            if goal.called("->", 2) or (goal.called(",", 2) and self._all_bound_tests(goal, state)):
-                return sql("_0 AND _1", *(self.truth(a, state) for a in goal.args))
-            if goal.called("\\+", 1) or goal.called("forall", 2):
-                return sql("_0 IS NOT TRUE", self.truth(_negated(goal), state))
-        if self._all_bound_tests(goal, state):
-            made = self.effect(goal, state)
-            if made is not None and not made[1]:
-                return made[0][0] if made[0] else exp.true()
-        solved = self.solve(conjuncts(goal), State(None, state.bound), frozenset())
-        return exp.Exists(this=PlanSubquery(plan=solved.rows))
-
-    def _all_bound_tests(self, goal: Term, state: State) -> bool:
-        return self._only_tests(goal) and variables(goal).keys() <= state.bound.keys()
-
-    def _negation(self, goal: Compound, state: State, inputs: Iterable[str]) -> State:
-        found = variables(goal)
-        for name in found:
-            if name in inputs and name not in state.bound:
-                raise self.unbound(Unbound(found[name], "negation"), state)
-        if goal.called("\\+", 1):
-            self.relations.local_in_negation(found, state, self.clause)
-        try:
-            return filtered(state, self._absent(_negated(goal), state))
-        except Unbound as unbound:
-            raise self.unbound(unbound, state) from None
-
-    def _absent(self, body: Term, state: State) -> exp.Expression:
-        truth = self.truth(body, state)
-        if isinstance(truth, exp.Exists):
-            return exp.Not(this=truth)
-        return sql("_0 IS NOT TRUE", truth)
 
     # -- relations --------------------------------------------------------------------------------
 
@@ -515,59 +382,6 @@ class Solver:
                 conditions.append(self.scalars.equality(value, fixed, pattern, "this place"))
         return State(joined(state, table.plan, conditions), bound)
 
-    # -- generators -------------------------------------------------------------------------------
-
-    def _elements(self, goal: Compound, state: State) -> State:
-        """``member(X, L)``: one row per element."""
-        target, written = goal.args
-        value = self.scalars.list_value(written, state.bound)
-        if not isinstance(target, Var):
-            return filtered(state, self.scalars.member_test(goal, state.bound))
-        if isinstance(written, ListTerm) and not written.items:
-            return bound_to(filtered(state, exp.false()), target.name, value)
-        made = self.names.column("element", element_type(value.type))
-        item = nodes.Item(made, value.expression)
-        return self._unnested(state, target, item, f"element of {shown(written)}")
-
-    @staticmethod
-    def _unnested(state: State, target: Var, item: nodes.Item, origin: str) -> State:
-        inner = State(nodes.Unnest(state.rows, item), state.bound)
-        if target.is_wildcard:
-            return inner
-        return bound_to(inner, target.name, of_column(item.column, origin))
-
-    def _integers(self, goal: Compound, state: State) -> State:
-        """``between(L, H, X)``: one row per integer."""
-        low, high = (self.scalars.evaluated(a, state.bound, "comparison") for a in goal.args[:2])
-        target = goal.args[2]
-        if not isinstance(target, Var):
-            return filtered(state, self.scalars.between_test(goal, state.bound))
-        for part, written in ((low, goal.args[0]), (high, goal.args[1])):
-            if part.type.family not in ("integer", "null"):
-                raise fail(
-                    "R009",
-                    f"between generates integers, but {part.described(shown(written))}",
-                    written.span,
-                )
-        limits = [part.constant for part in (low, high)]
-        if all(isinstance(c, Number) for c in limits):
-            count = int(limits[1].text) - int(limits[0].text) + 1  # type: ignore[union-attr]
-            if count > _MOST_GENERATED:
-                raise fail(
-                    "R017",
-                    f"between would generate {count} integers; at most {_MOST_GENERATED}",
-                    goal.span,
-                )
-        made = self.names.column("integer", BIGINT)
-        spread = sql(
-            # A bound that is NULL gives a NULL list, which has no elements.
-            "generate_series(_0, CASE WHEN _1 - _0 >= 10000000 THEN "
-            "error('dovetail-data:between generates at most 10000000 integers') ELSE _1 END)",
-            low.expression,
-            high.expression,
-        )
-        return self._unnested(state, target, nodes.Item(made, spread), "integer of between")
-
 
 def refused(goal: Compound | Text) -> RulesError:
     """R010 for what Prolog has and rules do not, with the replacement."""
@@ -576,15 +390,6 @@ def refused(goal: Compound | Text) -> RulesError:
     span = goal.name_span if isinstance(goal, Compound) else goal.span
     shown_ = name if name in ("!", "*->", "{}") else f"{name}/{arity}"
     return fail("R010", f"{shown_} is not supported", span, REFUSED[name][1])
-
-
-def _negated(goal: Compound) -> Term:
-    """What must have no solution: G of ``\\+ G``; ``A, \\+ B`` of ``forall(A, B)``."""
-    if goal.called("\\+", 1):
-        return goal.args[0]
-    first, second = goal.args
-    inner = Compound("\\+", (second,), second.span, goal.name_span)
-    return Compound(",", (first, inner), goal.span, goal.name_span)
 
 
 def _delayed_kind(goal: Compound) -> str | None:
@@ -626,6 +431,3 @@ def _limiting(goal: Term) -> Compound | None:
             return goal
         return _limiting(goal.args[-1])
     return None
-
-
-Effect = Callable[[Term, State], State | None]

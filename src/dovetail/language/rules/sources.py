@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from sqlglot import exp
 
@@ -28,7 +28,6 @@ from dovetail.language.rules.values import Typing, Value, of_column, sql
 from dovetail.language.sql.scope import Names
 from dovetail.plan import nodes
 from dovetail.plan.expressions import column
-from dovetail.types import parse_type
 
 _LISTED = 20
 
@@ -466,6 +465,3 @@ def struct_fields(text: str) -> list[str]:
         else:
             fields.append(bare.split(" ", 1)[0])
     return fields
-
-
-__all__ = ["Any", "Resolver", "Sources", "Used", "parse_type", "struct_fields"]
