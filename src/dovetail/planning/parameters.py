@@ -22,12 +22,7 @@ def translated(text: str, dialect: str) -> str:
         QuerySyntaxError: it does not parse there.
         UsageError: the dialect is unknown.
     """
-    from sqlglot.dialects.dialect import Dialect
-
-    try:
-        Dialect.get_or_raise(dialect)
-    except ValueError as error:
-        raise UsageError(f'no SQL dialect "{dialect}"; {str(error).splitlines()[0]}') from None
+    require_dialect(dialect)
     try:
         trees = parse(text, dialect=dialect)
     except SqlglotError as error:
@@ -40,6 +35,16 @@ def translated(text: str, dialect: str) -> str:
             f"not {dialect} SQL: {first.get('description') or error}", location=where
         ) from None
     return ";\n".join(tree.sql(dialect="duckdb") for tree in trees if tree is not None)
+
+
+def require_dialect(dialect: str) -> None:
+    """Raises UsageError for the name of no SQL dialect."""
+    from sqlglot.dialects.dialect import Dialect
+
+    try:
+        Dialect.get_or_raise(dialect)
+    except ValueError as error:
+        raise UsageError(f'no SQL dialect "{dialect}"; {str(error).splitlines()[0]}') from None
 
 
 def checked_parameters(

@@ -12,10 +12,16 @@ from dovetail.language.rules.compiler import Compiled
 from dovetail.plan import nodes
 from dovetail.plan.expressions import function_name, transform_plan
 from dovetail.plan.sql import SqlBuilder
+from dovetail.planning.parameters import require_dialect
 
 
 def goal_sql(compiled: Compiled, dialect: str = "duckdb") -> str:
-    """One statement with a WITH definition per predicate."""
+    """One statement with a WITH definition per predicate.
+
+    Raises:
+        UsageError: there is no such dialect.
+    """
+    require_dialect(dialect)
 
     def leaf(plan: nodes.Plan) -> tuple[exp.Expression, Mapping[str, str]]:
         assert isinstance(plan, nodes.Scan)

@@ -17,6 +17,21 @@ from dovetail.language.rules.values import Value, cast_to, constant, moment
 from dovetail.types import VARCHAR
 
 
+def check_given(declared: Mapping[str, Parameter], given: Mapping[str, Any]) -> None:
+    """Raises RulesError, R003, for a value of a parameter that the program does not declare."""
+    for name in given:
+        if name not in declared:
+            near = near_names(name, declared)
+            raise fail(
+                "R003",
+                f"no parameter {name}{did_you_mean(near)}",
+                None,
+                f"the program declares {', '.join(declared) or 'none'}; "
+                f":- param({name}, integer). declares it",
+                near,
+            )
+
+
 def parameter_value(
     goal: Compound, declared: Mapping[str, Parameter], given: Mapping[str, Any]
 ) -> Value:
