@@ -111,7 +111,8 @@ def federate(
                 files["tables"][table_name] = {
                     "path": f"{table_name}.csv",
                     "options": {
-                        "types": {c: duckdb_type(text) for c, text in shape.columns.items()}
+                        "types": {c: duckdb_type(text) for c, text in shape.columns.items()},
+                        "allow_quoted_nulls": False,  # "" is written for the empty text
                     },
                 }
     for database in databases.values():

@@ -407,12 +407,11 @@ def _look_json(
         return Look(columns, stamps, loose)
     left_out = {"filename": False, "hive_partitioning": False}
     bare = {k: v for k, v in free.items() if k not in ("filename", "hive_types")}
-    own = [
-        (c.name, str(c.type))
-        for c in _describe(
-            connection, f"read_json({_listed(paths)}{render_options({**bare, **left_out})})"
-        )
-    ]
+    inside = columns  # what the records hold; not the file's name and what folders add
+    if options.get("filename") or options.get("hive_partitioning"):
+        alone = f"read_json({_listed(paths)}{render_options({**bare, **left_out})})"
+        inside = _describe(connection, alone)
+    own = [(c.name, str(c.type)) for c in inside]
     guards = _guards(own, options, {})
     guards = {name: guard for name, guard in guards.items() if guard.type.family != "integer"}
     types = {name: "VARCHAR" if name in guards else type_ for name, type_ in own}

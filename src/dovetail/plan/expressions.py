@@ -84,6 +84,19 @@ def unparenthesized(expression: exp.Expression) -> exp.Expression:
     return expression
 
 
+def enclosed(expression: exp.Expression) -> exp.Expression:
+    """The expression as an operand of any operator: in parentheses unless it stands for itself.
+
+    sqlglot takes AND and OR for functions, and date arithmetic that is written with ``+``.
+    """
+    is_call = isinstance(expression, exp.Func) and not isinstance(
+        expression, exp.Binary | exp.IntervalOp | exp.TsOrDsAdd
+    )
+    if is_call or isinstance(expression, exp.Column | exp.Literal | exp.Paren | exp.Null):
+        return expression
+    return exp.Paren(this=expression)
+
+
 class _Remembered(Generic[_T]):
     """A function of one expression or plan that is asked of the same object again and again.
 
@@ -241,10 +254,7 @@ def substitute(expression: exp.Expression, mapping: Mapping[str, exp.Expression]
 
     def visit(node: exp.Expression) -> exp.Expression:
         if isinstance(node, exp.Column) and node.name in mapping:
-            replacement = mapping[node.name].copy()
-            if isinstance(replacement, exp.Column | exp.Literal | exp.Func | exp.Paren):
-                return replacement
-            return exp.Paren(this=replacement)
+            return enclosed(mapping[node.name].copy())
         if isinstance(node, PlanSubquery):
             return PlanSubquery(plan=substitute_plan(node.plan, mapping))
         return node

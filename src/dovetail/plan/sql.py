@@ -21,6 +21,7 @@ from dovetail.plan.expressions import (
     PlanSubquery,
     column,
     conjuncts,
+    enclosed,
     free_columns,
     has_subquery,
     is_volatile,
@@ -446,9 +447,7 @@ class SqlBuilder:
                 for scope in (columns, *reversed(self._scopes)):
                     if node.name in scope:
                         value = scope[node.name].copy()
-                        bare = isinstance(value, exp.Column | exp.Literal | exp.Func | exp.Cast)
-                        # Wrapping is needed only where the surroundings could bind tighter.
-                        return value if bare or node.parent is None else exp.Paren(this=value)
+                        return value if node.parent is None else enclosed(value)
                 raise InternalError(f"column {node.name} is not visible here")
             return node
 

@@ -15,7 +15,7 @@ from dovetail.language.rules.diagnostics import Span, fail
 from dovetail.language.rules.kinds import NULL, kind_of
 from dovetail.language.rules.terms import Compound, ListTerm, Number, Term, Text, shown
 from dovetail.plan import nodes
-from dovetail.plan.expressions import PlanSubquery, column, duckdb_sql
+from dovetail.plan.expressions import PlanSubquery, column, duckdb_sql, enclosed
 from dovetail.plan.reference import Reference
 from dovetail.types import BIGINT, BOOLEAN, DATE, DOUBLE, TIMESTAMP, VARCHAR, Type, parse_type
 
@@ -68,8 +68,7 @@ def sql(template: str, *parts: exp.Expression) -> exp.Expression:
     def visit(node: exp.Expression) -> exp.Expression:
         if isinstance(node, exp.Column) and node.name[:1] == "_" and node.name[1:].isdigit():
             part = parts[int(node.name[1:])].copy()
-            atomic = isinstance(part, exp.Column | exp.Literal | exp.Func | exp.Paren | exp.Null)
-            return part if atomic or node.parent is None else exp.Paren(this=part)
+            return part if node.parent is None else enclosed(part)
         return node
 
     result: exp.Expression = _template(template).copy().transform(visit, copy=False)

@@ -22,6 +22,7 @@ from dovetail.plan.expressions import (
     column,
     conjunction,
     duckdb_sql,
+    enclosed,
     free_columns,
     is_volatile,
     subqueries,
@@ -748,8 +749,7 @@ class Binder:
             value = self._expression(alias, scope, definitions, inner, strict)
             if is_volatile(value):
                 raise NotModelled("alias of a volatile expression")
-            bare = isinstance(value, exp.Column | exp.Literal | exp.Func)
-            return value if bare else exp.Paren(this=value)
+            return enclosed(value)
         outer = scope.find_outer(parts)
         if outer is None:
             raise NotModelled(f"{'.'.join(parts)} is not found")
