@@ -98,6 +98,10 @@ def test_max_bytes_moved(table: str, folder: Path, databases: dict[str, Database
 def test_files_move_nothing(folder: Path, databases: dict[str, Database]) -> None:
     with opened(folder, databases, max_bytes_moved=1_000_000) as session:
         assert session.sql("SELECT count(b), min(a) FROM files.big").rows() == [(ROWS, 0)]
+    limits = {"limits": {"max_bytes_moved": 1_000_000}}
+    with dovetail.connect(limits, allowed_directories=[str(folder)]) as session:
+        by_path = f"SELECT count(b), min(a) FROM '{folder}/big.parquet'"
+        assert session.sql(by_path).rows() == [(ROWS, 0)]
 
 
 def test_bytes_of_all_fragments_count(folder: Path, databases: dict[str, Database]) -> None:

@@ -332,6 +332,11 @@ class PathsConnector(FilesConnector):
         self.allowed_directories = tuple(allowed_directories)
 
     @property
+    def local(self) -> bool:
+        """Files that are named by path are read here, like those of a source."""
+        return True
+
+    @property
     def root(self) -> Path:
         """The folder that relative paths start from."""
         return Path(os.path.realpath(self.base_directory))
