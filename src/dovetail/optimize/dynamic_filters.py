@@ -40,6 +40,9 @@ from dovetail.plan.shapes import alike_across, passed
 # By how much the estimate of a number of keys may be wrong: within that, the keys are counted when
 # they are there, and sent if they pay.
 _UNSURE = 20
+# Seconds that keys cost whatever their number: a statement to collect them, another text for the
+# source, and the sources are asked one after the other.
+_STAGE = 0.002
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,10 @@ def _worth(
     distinct = cost.cardinality.distinct(target.plan, edge.column)
     keys = min(rows[edge.teacher.number], cost.cardinality.distinct(edge.keys, edge.key))
     share = min(1.0, keys / distinct)
+    if context.pushdown.get(source) != "always":
+        saved = rows[target.number] * (1 - share)
+        if cost.transfer(source, target.plan, saved) < _STAGE:
+            return None
     most = most_keys(cost, source, target.plan, edge.column)
     if most < 1 or keys > most * _UNSURE or (share > 0.9 and _unfiltered(edge.keys)):
         return None
