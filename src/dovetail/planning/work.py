@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
+from dovetail.connectors.base import SMALL_ROWS
 from dovetail.execution.carried import carried
 from dovetail.execution.keys import KeyLookup
 from dovetail.execution.run import Piece, Statement, Work
@@ -125,9 +126,11 @@ def _joined(federated: FederatedPlan, pieces: Sequence[Piece], context: Context)
     The engine knows nothing of the size of a stream or of a query run at a source, and an order
     of joins chosen blindly can be wrong by orders of magnitude (TPC-DS 72 took minutes). Once the
     rows are there it knows their number exactly. Scans that the engine does itself bring their
-    own estimates and stay.
+    own estimates and stay. With two small fragments there is no order to choose.
     """
     if len(pieces) < 2 or not _joins(federated.plan):
+        return frozenset()
+    if len(pieces) == 2 and len(federated.rows) == 2 and max(federated.rows) <= SMALL_ROWS:
         return frozenset()
     return frozenset(
         piece.number for piece in pieces if not context.capabilities[piece.source].engine_reads
