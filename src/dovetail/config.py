@@ -125,7 +125,10 @@ class PostgresSettings(_Model):
         default=10.0, gt=0, description="Seconds to wait for a connection."
     )
     max_connections: int = Field(
-        default=4, ge=1, le=64, description="Most connections that one session keeps open here."
+        default=4,
+        ge=1,
+        le=64,
+        description="Most connections for one query; as many queries at once have as many each.",
     )
     pushdown: Literal["cost", "always", "never"] = Field(
         default="cost",
@@ -171,7 +174,10 @@ class MySQLSettings(_Model):
         default=10.0, gt=0, description="Seconds to wait for a connection."
     )
     max_connections: int = Field(
-        default=4, ge=1, le=64, description="Most connections that one session keeps open here."
+        default=4,
+        ge=1,
+        le=64,
+        description="Most connections for one query; as many queries at once have as many each.",
     )
     pushdown: Literal["cost", "always", "never"] = Field(
         default="cost",

@@ -45,6 +45,18 @@ def test_run_prints_rows(program: Path, dovetail: Command, format: list[str], ou
     assert (done.code, done.out, done.err) == (0, out, "")
 
 
+@pytest.mark.parametrize("command", ["run", "compile", "explain"])
+def test_the_goal_may_be_an_option(program: Path, dovetail: Command, command: str) -> None:
+    goal = "order_by([Book], per(Book, N))"
+    after = dovetail("rules", command, "p.pl", goal)
+    option = dovetail("rules", command, "p.pl", "--goal", goal)
+    assert (option.code, after.code) == (0, 0)
+    assert option.out.split("Planning")[0] == after.out.split("Planning")[0]
+    twice = dovetail("rules", command, "p.pl", goal, "-g", goal)
+    assert twice.code == 2
+    assert "the goal is given twice: after the file, and with --goal" in twice.err
+
+
 def test_run_writes_a_file(program: Path, dovetail: Command, folder: Path) -> None:
     done = dovetail("rules", "run", "p.pl", "per(Book, _)", "-o", "out.csv", "--limit", "1")
     assert (done.code, done.out) == (0, "")

@@ -26,6 +26,9 @@ Goal = Annotated[
     str | None,
     Argument(metavar="[GOAL]", help="The goal to run; without it, the one of the file."),
 ]
+Asked = Annotated[
+    str | None, Option("--goal", "-g", metavar="GOAL", help="The goal, as an option.")
+]
 Params = Annotated[
     list[str] | None,
     Option("--param", "-p", metavar="NAME=VALUE", help="The value of a declared parameter."),
@@ -43,6 +46,7 @@ def run(
     messages: MessageFlags,
     file: File,
     goal: Goal = None,
+    asked: Asked = None,
     param: Params = None,
     result: Number = None,
     limit: Annotated[
@@ -68,6 +72,7 @@ def run(
     facts = out.format == "prolog"
     output = choose_output(replace(out, format="jsonl") if facts else out, messages.color)
     most = seconds("--timeout", timeout)
+    goal = _one_goal(goal, asked)
 
     def work(run: Run) -> None:
         with _program(run, sources, file, param, strict, stream=True) as program:
@@ -142,6 +147,7 @@ def compile_(
     messages: MessageFlags,
     file: File,
     goal: Goal = None,
+    asked: Asked = None,
     param: Params = None,
     result: Number = None,
     to: Annotated[str, Option("--to", metavar="sql|plan", help="SQL, or the plan.")] = "sql",
@@ -155,6 +161,7 @@ def compile_(
     """
     if to not in ("sql", "plan"):
         raise UsageError(f'compile --to takes sql or plan, not "{to}"')
+    goal = _one_goal(goal, asked)
 
     def work(run: Run) -> None:
         with _program(run, sources, file, param, False) as program:
@@ -170,6 +177,7 @@ def explain(
     messages: MessageFlags,
     file: File,
     goal: Goal = None,
+    asked: Asked = None,
     param: Params = None,
     result: Number = None,
     analyze: Annotated[
@@ -185,6 +193,7 @@ def explain(
     """
     if format not in ("text", "json"):
         raise UsageError(f'explain --format takes text or json, not "{format}"')
+    goal = _one_goal(goal, asked)
 
     def work(run: Run) -> None:
         with _program(run, sources, file, param, False, stream=True) as program:
@@ -195,6 +204,12 @@ def explain(
                 write_text(str(plan))
 
     return Job(messages, work)
+
+
+def _one_goal(goal: str | None, asked: str | None) -> str | None:
+    if goal is not None and asked is not None:
+        raise UsageError("the goal is given twice: after the file, and with --goal")
+    return asked if goal is None else goal
 
 
 @contextmanager
