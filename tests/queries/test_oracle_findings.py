@@ -54,6 +54,11 @@ CASES = {
     "order by a constant number": "select 7 as o, s from tb order by 1, 2, s limit 2",
     "order by a constant text": "select 'x' as o, id from ta order by o, id desc limit 2",
     "order by a truth": "select id > 0 or true as o, id from tb order by 1, 2 limit 1",
+    # Seed 918182274, query 155: the total's key is NULL, though the subquery is not.
+    "rollup by a subquery": "select (select min(c) from tc) as o0, count(*) as n from te "
+    "group by rollup ((select min(c) from tc))",
+    "rollup by a subquery, with rows": "select (select min(c) from tc) as o0, count(*) as n "
+    "from tb group by rollup ((select min(c) from tc)) order by n, o0",
 }
 
 

@@ -24,6 +24,7 @@ from dovetail.plan.expressions import (
     duckdb_sql,
     enclosed,
     free_columns,
+    has_subquery,
     is_volatile,
     subqueries,
     unparenthesized,
@@ -490,6 +491,9 @@ class Binder:
         grouped = group is not None or having is not None
         if grouped or any(self._aggregated(e) for e in everything):
             keys, sets = self._group_keys(group, items, bind)
+            if sets is not None and any(has_subquery(key) for key in keys):
+                # The same subquery among the items is another plan: not seen to be NULL in totals.
+                raise NotModelled("a subquery as a key of grouping sets")
             grouping = Grouping(self.names, self._item, keys, sets, set(plan.names))
             everything = [grouping.rewrite(e) for e in everything]
             plan = grouping.plan(plan)
