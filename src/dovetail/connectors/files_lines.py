@@ -30,11 +30,6 @@ class LinesConnector(PathsConnector):
             spool_directory=spool_directory,
         )
 
-    @property
-    def local(self) -> bool:
-        """Its batches are files of the session."""
-        return True
-
     def table(self, path: Path, options: Mapping[str, Any]) -> FileTable:  # type: ignore[override]
         """The table of the stream, by a file with its first lines."""
         return file_table(

@@ -89,3 +89,16 @@ def fragments_in(plan: nodes.Plan) -> list[nodes.Fragment]:
 
     transform_plan(plan, visit)
     return found
+
+
+def definitions_read(plan: nodes.Plan) -> frozenset[str]:
+    """Names of the WITH definitions that the plan reads, nested subqueries included."""
+    found: set[str] = set()
+
+    def visit(node: nodes.Plan) -> nodes.Plan:
+        if isinstance(node, nodes.WithScan):
+            found.add(node.name)
+        return node
+
+    transform_plan(plan, visit)
+    return frozenset(found)

@@ -18,8 +18,8 @@ from dovetail.execution.carried import carried
 from dovetail.execution.run import Statement, Work
 from dovetail.optimize.federate import FederatedPlan
 from dovetail.plan import nodes
-from dovetail.plan.expressions import has_subquery, node_expressions, subqueries, transform_plan
-from dovetail.plan.shapes import fragments_in
+from dovetail.plan.expressions import has_subquery, node_expressions, subqueries
+from dovetail.plan.shapes import definitions_read, fragments_in
 from dovetail.planning.work import materialized, statement_of
 
 _WHOLE: Mapping[type[nodes.Plan], str] = {
@@ -166,7 +166,7 @@ class _Splitting:
     ) -> nodes.Plan:
         """The body of a constant definition, which is kept where the body still reads it."""
         body = self.split(plan.body, streaming, (*around, plan))
-        if plan.name not in _definitions_read(body):
+        if plan.name not in definitions_read(body):
             return body
         return replace(plan, body=body)
 
@@ -180,7 +180,7 @@ class _Splitting:
     def _reads(self, plan: nodes.Plan, streaming: frozenset[str]) -> bool:
         if any(f.source == self.source for f in fragments_in(plan)):
             return True
-        return bool(streaming) and not streaming.isdisjoint(_definitions_read(plan))
+        return bool(streaming) and not streaming.isdisjoint(definitions_read(plan))
 
     def _reads_definition(self, plan: nodes.With, streaming: frozenset[str]) -> bool:
         return any(self._reads(part, streaming) for part in plan.inputs[:-1])
@@ -189,20 +189,8 @@ class _Splitting:
         if isinstance(plan, nodes.Fragment | nodes.Values):
             return plan
         for definition in reversed(around):
-            if definition.name in _definitions_read(plan):
+            if definition.name in definitions_read(plan):
                 plan = replace(definition, body=plan)
         constant = nodes.Fragment(_ONCE, plan, self.last + len(self.constants) + 1)
         self.constants.append(constant)
         return constant
-
-
-def _definitions_read(plan: nodes.Plan) -> frozenset[str]:
-    found: set[str] = set()
-
-    def visit(node: nodes.Plan) -> nodes.Plan:
-        if isinstance(node, nodes.WithScan):
-            found.add(node.name)
-        return node
-
-    transform_plan(plan, visit)
-    return frozenset(found)

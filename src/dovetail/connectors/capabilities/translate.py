@@ -18,6 +18,7 @@ from dovetail.plan import nodes
 from dovetail.plan.expressions import (
     KeyFilter,
     PlanSubquery,
+    conjunction,
     free_columns,
     function_name,
     is_volatile,
@@ -583,9 +584,6 @@ def translate_filter(
         looser = _Translator(bare, columns, check_subquery).boolean(expression)
     except Untranslatable:
         return value
-    both = exp.And(this=_wrapped(looser.expression), expression=_wrapped(value.expression))
+    both = conjunction([looser.expression, value.expression])
+    assert both is not None
     return replace(value, expression=both)
-
-
-def _wrapped(predicate: exp.Expression) -> exp.Expression:
-    return exp.Paren(this=predicate) if isinstance(predicate, exp.Or) else predicate

@@ -58,7 +58,8 @@ from dovetail.language.rules.values import (
 from dovetail.language.rules.warnings import bound_to_the_right
 from dovetail.language.sql.scope import Names
 from dovetail.plan import nodes
-from dovetail.plan.expressions import column, transform_plan
+from dovetail.plan.expressions import column
+from dovetail.plan.shapes import definitions_read
 from dovetail.types import INTEGER, Type
 
 
@@ -344,14 +345,14 @@ class Relations:
 
     def wrapped(self, plan: nodes.Plan) -> nodes.Plan:
         """``plan`` with the definitions that it reads, directly or not."""
-        needed = _with_names(plan)
+        needed = definitions_read(plan)
         chosen: dict[str, Definition] = {}
         for definition in reversed(list(self.definitions.values())):
             if definition.name in needed and definition.name not in chosen:
                 chosen[definition.name] = definition
-                needed |= _with_names(definition.plan)
+                needed |= definitions_read(definition.plan)
                 if definition.step is not None:
-                    needed |= _with_names(definition.step)
+                    needed |= definitions_read(definition.step)
         for definition in chosen.values():
             plan = nodes.With(
                 definition.name,
@@ -371,18 +372,6 @@ class Side:
     clause: Clause
     state: State
     values: tuple[Value, ...]
-
-
-def _with_names(plan: nodes.Plan) -> set[str]:
-    found: set[str] = set()
-
-    def visit(node: nodes.Plan) -> nodes.Plan:
-        if isinstance(node, nodes.WithScan):
-            found.add(node.name)
-        return node
-
-    transform_plan(plan, visit)
-    return found
 
 
 def _null(type_: Type) -> exp.Expression:
