@@ -92,12 +92,17 @@ class Place:
             if state not in idle and "in transaction" not in (state or "") and marker in text
         ]
 
-    def wait_running(self, marker: str) -> int:
-        """The first statement seen over ``marker``; it may have ended when this returns."""
+    def wait_running(self, session: Session, marker: str) -> int:
+        """The first statement of a run of ``session`` seen over ``marker``.
+
+        It may have ended when this returns. What the planner asks (an EXPLAIN) has ``marker`` in
+        its text too, so nothing counts before the run has begun.
+        """
         seen: list[int] = []
 
         def any_seen() -> bool:
-            seen.extend(self.running(marker))
+            if session._running:
+                seen.extend(self.running(marker))
             return bool(seen)
 
         wait_until(any_seen, f"no statement over {marker} began")

@@ -105,14 +105,14 @@ def test_all_connections_ended_in_mid_stream(place: Place) -> None:
 def test_connection_ended_before_the_first_row(place: Place) -> None:
     with left_clean(place) as session:
         reading = InThread(lambda: session.sql(SLOW))
-        place.end(place.wait_running("slow"), whole=True)
+        place.end(place.wait_running(session, "slow"), whole=True)
         reading.failed(SourceUnavailableError, 5)
 
 
 def test_statement_cancelled_by_the_server(place: Place) -> None:
     with left_clean(place) as session:
         reading = InThread(lambda: session.sql(SLOW))
-        place.end(place.wait_running("slow"), whole=False)
+        place.end(place.wait_running(session, "slow"), whole=False)
         outcome = reading.failed(SourceQueryError, 5)
         assert outcome.error.source == "shop"
 
@@ -198,7 +198,7 @@ def test_timeout_of_a_half_read_result(place: Place) -> None:
 def test_cancel_before_the_first_row(place: Place) -> None:
     with left_clean(place) as session:
         reading = InThread(lambda: session.sql(SLOW))
-        place.wait_running("slow")
+        place.wait_running(session, "slow")
         for run in list(session._running):
             run.cancel()
         reading.failed(CancelledError, 4)
@@ -269,7 +269,7 @@ def test_control_c(place: Place) -> None:
     """KeyboardInterrupt while the main thread waits for the first row, and in mid-stream."""
 
     def press(marker: str) -> None:
-        place.wait_running(marker)
+        place.wait_running(session, marker)
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
     with left_clean(place) as session:
