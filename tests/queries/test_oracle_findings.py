@@ -39,7 +39,7 @@ _ROW = {
 _OTHER = {
     "td": [{}, {"s": "A", "c": "AB"}, {"b": False, "n": None}],
     "ta": [{}, {"r": 1, "k": 2, "s": "A", "x": None}, {"k": None}],
-    "tb": [{}, {"r": 2, "k": 3, "s": "ä", "b": None}, {"s": "a "}],
+    "tb": [{"s": "A"}, {}, {"r": 2, "k": 3, "s": "ä", "b": None}, {"s": "a "}],
     "tc": [{}, {"k": 2, "s": None, "d": None, "t": None}],
     "te": [],
 }
@@ -59,6 +59,33 @@ CASES = {
     "group by rollup ((select min(c) from tc))",
     "rollup by a subquery, with rows": "select (select min(c) from tc) as o0, count(*) as n "
     "from tb group by rollup ((select min(c) from tc)) order by n, o0",
+    # Seed 835891207, query 108: a tinyint(1) that is read as a truth is none at MySQL.
+    "semi join on a column": "select count(q1.x) as o from tb q1 semi join td q2 on q2.b",
+    "join on a column": "select q1.id, q2.id as other "
+    "from tb q1 join td q2 on q1.k = q2.k and q2.b",
+    # Seed 123996971, query 179: what an aggregate is ordered by became a constant.
+    "aggregate in a constant order": "select string_agg(f0, ',' order by f0) as o from "
+    "(select 'b' as f0, id from td) q",
+    "aggregate in an order with a constant": "select string_agg(s, ',' order by f0, id) as o from "
+    "(select 'b' as f0, id, s from td) q",
+    # Seed 913797628, query 71: nothing differs from all of no values, NULL neither.
+    "outer join under all of nothing": "select q1.id, q2.n from ta q1 "
+    "left join te q2 on q1.k = q2.k where q2.n <> all (select id from tb where id > 99)",
+    "outer join under any": "select q1.id, q2.n from ta q1 left join tb q2 on q1.k = q2.k "
+    "where q2.n = any (select q3.n from tb q3)",
+    # Seed 506387245, query 236: the subquery selects a column of the outer query.
+    "any of an outer column": "select q5.t as o from ta q5 "
+    "where q5.s >= any (select q5.s from ta q6, tc q7)",
+    "in of an outer column": "select q5.id from ta q5 "
+    "where q5.s in (select q5.s from ta q6, tc q7)",
+    # Seed 17022773, query 96: a subquery's answer for 'A' is none for 'a'.
+    "anti join on text": "select q1.id, q1.s from tb q1 "
+    "anti join td q2 on q1.s = q2.s and q2.id > 0",
+    # Seed 810804603, query 101: DuckDB lists no columns of a scan that it has not pruned.
+    "scan beside a distinct": "select count(*) over (order by q.t desc, q.d) as o "
+    "from (select distinct b from tb) a, lateral (select 1) l, tc q",
+    "exists on text": "select id from tb "
+    "where exists (select 1 from td where td.s = tb.s and td.b)",
 }
 
 

@@ -56,6 +56,9 @@ _SESSION = (
     "net_read_timeout = 28800",
     "net_write_timeout = 28800",
 )
+# MariaDB keeps the answers of a correlated subquery by the outer columns, and compares those by
+# their collation: what it found for 'A' it answers for 'a', whatever the subquery compares.
+_MARIADB_SESSION = ("optimizer_switch = 'subquery_cache=off'",)
 
 
 def map_error(
@@ -405,7 +408,8 @@ class Pool:
                     if collation == collations[-1]:
                         raise map_error(error, self.name) from error
             try:
-                cursor.execute("SET SESSION " + ", ".join(_SESSION))
+                pinned = (*_SESSION, *(_MARIADB_SESSION if session.mariadb else ()))
+                cursor.execute("SET SESSION " + ", ".join(pinned))
                 cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
                 cursor.execute("SELECT @@session.max_allowed_packet")
                 row = cursor.fetchone()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 TableKey = tuple[str, str, str]
@@ -13,6 +13,16 @@ Columns = Sequence[tuple[str, str]]
 """The columns of a table as ``(name, type text)``."""
 
 SHADOW: Final = "dovetail_shadow"
+# An empty projection list says that a scan reads no column, or that DuckDB has not looked at it:
+# below a DISTINCT, a set operation or a CTE it keeps every column, also those of the other side of
+# a join. Only in a plan of these operators, and of groups with aggregates, does it say the former.
+_PRUNING: Final = frozenset(
+    {"SEQ_SCAN", "PROJECTION", "FILTER", "UNGROUPED_AGGREGATE"}
+    | {"CROSS_PRODUCT", "HASH_JOIN", "NESTED_LOOP_JOIN", "BLOCKWISE_NL_JOIN"}
+    | {"PIECEWISE_MERGE_JOIN", "ORDER_BY", "TOP_N", "LIMIT"}
+    | {"STREAMING_LIMIT", "WINDOW", "STREAMING_WINDOW", "RESERVOIR_SAMPLE"}
+    | {"STREAMING_SAMPLE"}
+)
 _NAME_PART: Final = re.compile(r'"((?:[^"]|"")*)"|([^.]+)')
 
 
@@ -32,10 +42,9 @@ def scans_of(
     for key in tables:
         keys.setdefault(shadow_key(key), []).append(key)
     read: dict[TableKey, set[str]] = {key: set() for key in tables}
-    stack = list(plan)
-    while stack:
-        node = stack.pop()
-        stack.extend(node.get("children") or ())
+    found_nodes = list(_nodes(plan))
+    surely_none = all(_prunes(node) for node in found_nodes)
+    for node in found_nodes:
         details = node.get("extra_info") or {}
         if "Table" not in details:
             if node["name"].strip().upper() == "SEQ_SCAN":
@@ -47,11 +56,28 @@ def scans_of(
             return None
         listed = details["Projections"]
         for key in found:
+            if not listed and not surely_none:
+                read[key] |= {name for name, _ in tables[key]}
+                continue
             names = _projected([listed] if isinstance(listed, str) else listed, tables[key])
             if names is None:
                 return None
             read[key] |= names
     return {key: frozenset(names) for key, names in read.items()}
+
+
+def _nodes(plan: Any) -> Iterator[Any]:
+    stack = list(plan)
+    while stack:
+        node = stack.pop()
+        stack.extend(node.get("children") or ())
+        yield node
+
+
+def _prunes(node: Any) -> bool:
+    name = node["name"].strip().upper()
+    grouped = name == "HASH_GROUP_BY" and bool((node.get("extra_info") or {}).get("Aggregates"))
+    return name in _PRUNING or grouped
 
 
 def _parts(details: Mapping[str, Any]) -> list[re.Match[str]]:

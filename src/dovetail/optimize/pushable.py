@@ -130,6 +130,8 @@ def check(plan: nodes.Plan, table: Capabilities, delivered: Collection[str] | No
 
     def inspect(node: nodes.Plan, expression: exp.Expression) -> None:
         if isinstance(expression, exp.Column):
+            if expression.name not in columns:
+                raise Untranslatable(f"column {expression.name} is of a query outside")
             if expression.name in as_bytes and isinstance(node, nodes.Project):
                 as_bytes.update(i.column.name for i in node.items if i.expression is expression)
             elif expression.name in as_bytes and not isinstance(node, nodes.Aggregate):
@@ -138,6 +140,8 @@ def check(plan: nodes.Plan, table: Capabilities, delivered: Collection[str] | No
                 rounded.update(i.column.name for i in node.items if i.expression is expression)
             elif expression.name in rounded and not isinstance(node, nodes.Project):
                 raise Untranslatable("a DOUBLE computed at the source decides about rows")
+            if isinstance(node, nodes.Filter | nodes.Join):  # a column that is a predicate itself
+                translate_filter(expression, table, columns)
             return
         unused(expression)
         if free_columns(expression) & rounded:

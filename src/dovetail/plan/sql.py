@@ -440,20 +440,24 @@ class SqlBuilder:
         columns: Mapping[str, exp.Expression],
         known: Mapping[str, nodes.Column],
     ) -> exp.Expression:
+        became_literal = False
+
         def visit(node: exp.Expression) -> exp.Expression:
+            nonlocal became_literal
             if isinstance(node, PlanSubquery):
                 return self._subquery(node, columns, known)
             if isinstance(node, exp.Column) and not node.args.get("table"):
                 for scope in (columns, *reversed(self._scopes)):
                     if node.name in scope:
                         value = scope[node.name].copy()
+                        became_literal = became_literal or _is_literal(value)
                         return value if node.parent is None else enclosed(value)
                 raise InternalError(f"column {node.name} is not visible here")
             return node
 
         copied = expression.copy()
         result: exp.Expression = copied.transform(visit, copy=False)
-        return result
+        return _without_constant_order(result) if became_literal else result
 
     def _subquery(
         self,
@@ -585,6 +589,19 @@ def _is_literal(expression: exp.Expression) -> bool:
     if isinstance(bare, exp.Neg):
         bare = unparenthesized(bare.this)
     return isinstance(bare, exp.Literal | exp.Boolean | exp.Null)
+
+
+def _without_constant_order(expression: exp.Expression) -> exp.Expression:
+    """Literals left out of the orders inside aggregates: they order nothing and are refused."""
+    for order in list(expression.find_all(exp.Order)):
+        keys = [key for key in order.expressions if not _is_literal(key.this)]
+        if order.this is None or len(keys) == len(order.expressions):
+            continue
+        if keys:
+            order.set("expressions", keys)
+        else:
+            order.replace(order.this)
+    return expression
 
 
 def _is_simple(expression: exp.Expression) -> bool:

@@ -4,7 +4,8 @@
 comparison drops it. Inner joins can be reordered, cut and taught keys on both sides. Safe for
 predicates that are surely not true when the columns of the other side are NULL: comparisons of
 plain columns and constants, ``IS NOT NULL``, ``IN``, ``BETWEEN``, ``LIKE``. A looser rule that
-took any predicate would also take ``coalesce(b.x, 9) > 5``, which keeps the rows without a match.
+took any predicate would also take ``coalesce(b.x, 9) > 5``, which keeps the rows without a match,
+and so does ``b.x <> all (select …)`` when the subquery is empty.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def _rejects(part: exp.Expression) -> set[str]:
             return _bare(bare.this)
         case exp.In() if bare.expressions and not bare.args.get("unnest"):
             return _bare(bare.this)
-        case _ if isinstance(bare, _REJECTING):
+        case _ if isinstance(bare, _REJECTING) and not bare.find(exp.All, exp.Any):
             return _bare(bare.this) | _bare(bare.expression)
     return set()
 
