@@ -84,6 +84,11 @@ CASES = {
     # Seed 810804603, query 101: DuckDB lists no columns of a scan that it has not pruned.
     "scan beside a distinct": "select count(*) over (order by q.t desc, q.d) as o "
     "from (select distinct b from tb) a, lateral (select 1) l, tc q",
+    # Seed 93464334, query 62: MariaDB's derived tables do not see the query around them.
+    "exists over a right join": "select id, d from tb q5 where exists (select * "
+    "from td q6 right join td q7 on q6.r = q7.id where q7.d = q5.d)",
+    "exists over a limit": "select id, d from tb q5 where exists (select * "
+    "from (select * from td q7 where q7.d = q5.d limit 1) q)",
     "exists on text": "select id from tb "
     "where exists (select 1 from td where td.s = tb.s and td.b)",
 }

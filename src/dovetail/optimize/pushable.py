@@ -25,10 +25,12 @@ from dovetail.plan.expressions import (
     has_subquery,
     is_volatile,
     node_expressions,
+    plan_free_columns,
+    subqueries,
     transform_plan,
 )
 from dovetail.plan.shapes import Parts
-from dovetail.plan.sql import Target
+from dovetail.plan.sql import OuterColumnError, SqlBuilder, Target
 
 
 def only_source(plan: nodes.Plan) -> str | None:
@@ -176,8 +178,29 @@ def check(plan: nodes.Plan, table: Capabilities, delivered: Collection[str] | No
         raise Untranslatable("a sort key that is no column")
 
     visit(plan)
+    if table.closed_derived_tables and any(
+        plan_free_columns(subquery.plan)
+        for node in plan.walk()
+        for expression in node_expressions(node)
+        for subquery in subqueries(expression)
+    ):
+        _closed(plan, table)
     if delivered is not None and (rounded & plan.names) - set(delivered):
         raise Untranslatable("a DOUBLE computed at the source is used further")
+
+
+def _closed(plan: nodes.Plan, table: Capabilities) -> None:
+    """Raises Untranslatable when the SQL of ``plan`` has a derived table that is not closed."""
+
+    def leaf(node: nodes.Plan) -> tuple[exp.Expression, Mapping[str, str]]:
+        return exp.to_table("t"), {name: name for name in node.names}
+
+    try:
+        SqlBuilder(leaf, closed=True).query(plan)
+    except OuterColumnError:
+        raise Untranslatable(
+            f"a derived table that looks at the outer query is not offered by {table.kind}"
+        ) from None
 
 
 def split_filter(

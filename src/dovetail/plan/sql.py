@@ -37,6 +37,10 @@ Leaf = Callable[[nodes.Plan], tuple[exp.Expression, Mapping[str, str]]]
 _FROM, _WHERE, _GROUP, _WINDOW, _DISTINCT, _ORDER, _LIMIT = range(7)
 
 
+class OuterColumnError(Exception):
+    """A derived table would look at a column of the query around, and must not."""
+
+
 def same(expression: exp.Expression, columns: Columns) -> exp.Expression:
     """The translation for DuckDB: none."""
     return expression
@@ -79,12 +83,14 @@ class _Block:
 class SqlBuilder:
     """Builds the SQL of one statement.
 
-    ``outer`` maps outer columns to expressions while a correlated subquery is built.
+    Where derived tables must be ``closed``, one that looks at a query around it is an
+    :class:`OuterColumnError`.
     """
 
-    def __init__(self, leaf: Leaf, target: Target = Target()) -> None:
+    def __init__(self, leaf: Leaf, target: Target = Target(), *, closed: bool = False) -> None:
         self._leaf = leaf
         self._target = target
+        self._closed = closed
         self._aliases = 0
         self._ctes: dict[str, tuple[str, ...]] = {}
         self._scopes: list[dict[str, exp.Expression]] = []
@@ -494,6 +500,8 @@ class SqlBuilder:
         return self._derived(self._select(block, columns, None), columns)
 
     def _derived(self, query: exp.Query, columns: Sequence[nodes.Column]) -> _Block:
+        if self._closed and self._scopes and _looks_outside(query):
+            raise OuterColumnError
         alias = self._alias()
         source = exp.Subquery(this=query, alias=exp.TableAlias(this=_identifier(alias)))
         return _Block(source, {c.name: _qualified(alias, c.name) for c in columns})
@@ -589,6 +597,11 @@ def _is_literal(expression: exp.Expression) -> bool:
     if isinstance(bare, exp.Neg):
         bare = unparenthesized(bare.this)
     return isinstance(bare, exp.Literal | exp.Boolean | exp.Null)
+
+
+def _looks_outside(query: exp.Query) -> bool:
+    inside = {table.alias for table in query.find_all(exp.Table, exp.Subquery)}
+    return any(c.table and c.table not in inside for c in query.find_all(exp.Column))
 
 
 def _without_constant_order(expression: exp.Expression) -> exp.Expression:

@@ -92,7 +92,8 @@ class Capabilities:
     constant may meet text of a collation without an error. ``dates_are_exact`` False: some dates
     of the source are read as NULL (MySQL's zero dates), so what it computes of a date column is
     only good for a looser filter; unless ``date_or_null`` writes a date as NULL where it is read
-    so. ``keys`` writes the predicate of a dynamic filter over a value of an operand class (None: it
+    so. ``closed_derived_tables``: a derived table may not look at the query around it. ``keys``
+    writes the predicate of a dynamic filter over a value of an operand class (None: it
     cannot); it may keep more rows.
     """
 
@@ -110,6 +111,7 @@ class Capabilities:
     dates_are_exact: bool = True
     date_or_null: Callable[[exp.Expression], exp.Expression] | None = None
     text_mixes: Callable[[str, str | None], bool] = lambda text, collation: True
+    closed_derived_tables: bool = False
     literal: Callable[[str, str], exp.Expression | None] = lambda value, type_: None
     keys: Callable[[exp.Expression, str, Keys], exp.Expression | None] = (
         lambda value, operand, keys: None

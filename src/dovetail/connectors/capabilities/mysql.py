@@ -247,6 +247,7 @@ CAPABILITIES = Capabilities(
     text_bytes=_bytes,
     unordered=_unordered,
     text_mixes=_mixes,
+    closed_derived_tables=True,
     dates_are_exact=False,
     date_or_null=_date_or_null,
     keys=_keys,
