@@ -1,0 +1,67 @@
+"""What the keys of the catalog do."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any
+
+from dovetail.interfaces.tui.catalog import Node
+from dovetail.interfaces.tui.command_panes import Panes
+
+_PREVIEW_ROWS = 200
+
+
+class CatalogKeys(Panes):
+    """Names, previews and joins of the node under the cursor."""
+
+    def catalog(self, action: str, node: Node | None) -> Awaitable[None] | None:
+        """A key of the catalog, about a node."""
+        app = self.app
+        if action == "to_editor":
+            self.do_to_editor()
+            return None
+        if node is None or node.kind in ("root", "error"):
+            return None
+        name = app.catalog.sql_name(node)
+        is_table = node.table is not None or node.kind == "local"
+        if action == "insert_name":
+            app.buffer.editor.insert(name)
+            self.do_to_editor()
+        elif action == "copy_name":
+            app.copy(name, f"copied {name}")
+        elif action == "refresh":
+            app.schema.load(node.source or None, again=True)
+            app.catalog.update_names()
+        elif action == "mark":
+            app.tell(f"{name} is marked; j on another table joins them" if is_table else "no table")
+        elif action == "suggest_join":
+            self._suggest_join(node)
+        elif not is_table:
+            app.tell("that works on a table")
+        elif action == "preview":
+            return self._run_text(f"select * from {name} limit {_PREVIEW_ROWS}")
+        elif action == "describe":
+            return self._run_text(f"describe select * from {name}")
+        elif action == "profile":
+            return self._run_text(f"summarize select * from {name}")
+        return None
+
+    async def _run_text(self, sql: str) -> None:
+        from dovetail.editing.statements import Statement
+
+        statement = Statement(sql, 0, len(sql), len(sql), True)
+        await self.app.run_statements([statement], focus_results=True)
+
+    def _suggest_join(self, node: Node) -> None:
+        suggest: Any = getattr(self.app.session, "suggest_joins", None)
+        marked = self.app.catalog.marked
+        if suggest is None:
+            self.app.tell("this build does not suggest joins", error=True)
+        elif marked is None or node.table is None:
+            self.app.tell("mark one table with m, then press j on another")
+        else:
+            names = [marked.qualified_name, node.table.qualified_name]
+            self._beside(
+                lambda: suggest(names),
+                lambda found: self._put(str(getattr(next(iter(found), ""), "sql", ""))),
+            )

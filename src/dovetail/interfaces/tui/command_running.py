@@ -1,0 +1,120 @@
+"""Running, cancelling, leaving, plans, and the tabs of results."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dovetail.editing.statements import statements_of
+from dovetail.interfaces.tui.command_panes import Panes
+from dovetail.script.statements import split
+
+if TYPE_CHECKING:
+    from dovetail.interfaces.tui.result import ResultPane
+
+
+class Running(Panes):
+    """Keys that run statements and look at what came of it."""
+
+    async def do_run(self) -> None:
+        """The selection, else the statement under the cursor."""
+        statement = self.app.buffer.editor.wanted()
+        if statement is None:
+            self.app.tell("there is no statement here")
+            return
+        found = statements_of(statement.text)
+        if len(found) > 1:  # several are selected
+            from dataclasses import replace
+
+            at = statement.start
+            found = [replace(s, start=s.start + at, end=s.end + at) for s in found]
+            await self.app.run_statements(found)
+        else:
+            await self.app.run_statements([statement])
+
+    async def do_run_all(self) -> None:
+        """The whole buffer."""
+        found = statements_of(self.app.buffer.editor.text)
+        if found:
+            await self.app.run_statements(found)
+
+    def do_cancel(self) -> None:
+        """Cancel what runs in this buffer."""
+        self.app.cancel()
+
+    def do_quit(self) -> None:
+        """Leave; ask if a query runs."""
+        if any(run.active for buffer in self.app.buffers for run in buffer.runs):
+            self.open_screen("confirm", "A query is running. Cancel it and leave?", self.app.leave)
+        else:
+            self.app.leave()
+
+    def do_next_result(self) -> None:
+        """The next result tab."""
+        self._turn_result(1)
+
+    def do_previous_result(self) -> None:
+        """The previous result tab."""
+        self._turn_result(-1)
+
+    def _turn_result(self, by: int, number: int | None = None) -> None:
+        buffer = self.app.buffer
+        panes, pane = buffer.panes, buffer.pane
+        if pane is not None:
+            at = panes.index(pane) + by if number is None else number - 1
+            buffer.show_result(panes[at % len(panes)])
+            self.do_to_results()
+
+    async def do_close_result(self) -> None:
+        """Close this result."""
+        pane = self.app.buffer.pane
+        if pane is not None:
+            await self.app.buffer.close_result(pane)
+            self.do_to_results()
+
+    def do_plan(self) -> None:
+        """The plan of the statement under the cursor, and the profile of its last run."""
+        statement = self.app.buffer.editor.wanted()
+        pane = self.app.buffer.pane
+        sql = pane.sql if self.app.place == "results" and pane is not None else ""
+        sql = sql or (statement.text if statement is not None else "")
+        if not sql:
+            self.app.tell("there is no statement here")
+            return
+
+        def done(text: str) -> None:
+            self.open_screen("text", "plan", text)
+
+        self._beside(lambda: self._plan_text(sql, pane), done)
+
+    def _plan_text(self, sql: str, pane: ResultPane | None) -> str:
+        from dovetail.interfaces.tui.plan_text import with_profile
+
+        values = self.app.values_for(sql)
+        text = str(self.app.desk.plan(split(sql)[0], values))
+        run = pane.run if pane is not None else None
+        if run is not None and run.sql == sql and run.profile is not None:
+            return with_profile(text, run)
+        return text
+
+    def do_yank_plan(self) -> None:
+        """Copy the plan of the shown result."""
+        pane = self.app.buffer.pane
+        if pane is not None and pane.sql:
+            self._beside(
+                lambda: self._plan_text(pane.sql, pane),
+                lambda text: self.app.copy(text, "yanked the plan"),
+            )
+
+    def do_chart(self) -> None:
+        """A bar chart of the frequent values of this column, or a histogram of numbers."""
+        pane = self.app.buffer.pane
+        if pane is None or pane.grid is None:
+            return
+        grid, column, view = pane.grid, pane.grid.column, pane.grid.view
+
+        def done(made: Any) -> None:
+            from dovetail.interfaces.tui.screens.statistics import chart_text
+
+            self.open_screen("text", f"chart of {made.name}", chart_text(made))
+
+        self._beside(lambda: grid.analyst.statistics(column, view), done)
