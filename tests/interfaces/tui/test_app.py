@@ -14,16 +14,9 @@ from tests.interfaces.tui.conftest import Play, Tui
 
 from dovetail.catalog.model import ColumnInfo, TableInfo
 from dovetail.editing.history import History
-from dovetail.errors import ConfigError, UsageError
 from dovetail.execution.profile import FragmentProfile, Profile
-from dovetail.interfaces.tui.app import DovetailApp
 from dovetail.interfaces.tui.catalog import Catalog
-from dovetail.interfaces.tui.commands import Commands
 from dovetail.interfaces.tui.drafts import Draft, Drafts, Saved
-from dovetail.interfaces.tui.editor import SqlEditor
-from dovetail.interfaces.tui.keymap import CATALOG, EDITOR, EVERYWHERE, FOCUSES, KEYMAPS, Key
-from dovetail.interfaces.tui.keys import all_keys, conflicts, shown_keys
-from dovetail.interfaces.tui.result import ResultPane
 from dovetail.session import Session
 from dovetail.types import parse_type
 
@@ -148,7 +141,7 @@ def test_buffers_and_files(play: Play, tmp_path: Path) -> None:
         assert tui.text == "from trades"
         await tui.keys("<ctrl+x>9<ctrl+x>2")
         assert tui.text == "select 22"
-        await tui.keys("3<ctrl+w>")
+        await tui.keys("3<ctrl+x>k")
         assert "is not saved" in tui.screen()
         await tui.keys("y")
         assert len(tui.app.buffers) == 1
@@ -376,42 +369,3 @@ def test_drafts_survive_a_crash_and_instances_do_not_mix(play: Play, tmp_path: P
     assert [d.text for d in again.last().drafts] == ["select 'lost'"]
     again.close()
     living.close()
-
-
-@pytest.mark.parametrize("keymap", KEYMAPS)
-def test_no_key_has_two_meanings(keymap: str) -> None:
-    assert conflicts([*EVERYWHERE, *EDITOR, *KEYMAPS[keymap], *CATALOG]) == []
-
-
-def test_every_action_exists_and_can_be_reached_without_alt_and_function_keys() -> None:
-    catalog = "insert_name copy_name preview describe profile suggest_join mark refresh filter"
-    for key in [*EVERYWHERE, *EDITOR, *KEYMAPS["vim"], *KEYMAPS["plain"], *CATALOG]:
-        name = key.action.partition("(")[0]
-        known = (
-            hasattr(Commands, f"do_{name}")
-            or hasattr(ResultPane, f"do_{name}")
-            or hasattr(SqlEditor, f"edit_{name}")
-            or (key.focus == "catalog" and name in catalog.split())
-        )
-        assert known, key
-        assert key.focus in FOCUSES
-        assert key.help
-        assert shown_keys(key)
-    # The command line takes every action by its name, and the palette lists them.
-    assert hasattr(Commands, "_named_action")
-    assert hasattr(DovetailApp, "get_system_commands")
-
-
-def test_keys_of_the_user() -> None:
-    keys = all_keys("vim", {"results": {"ctrl+b": "move(down)"}})
-    [page] = [k for k in keys if k.action == "page(-1)"]
-    assert page.keys == ("pageup",)
-    assert Key("results", ("ctrl+b",), "move(down)", "a row down") in keys
-    with pytest.raises(ConfigError, match=r'no action "move\(dwn\)"; did you mean move\(down\)'):
-        all_keys("vim", {"results": {"ctrl+b": "move(dwn)"}})
-    with pytest.raises(ConfigError, match="no such place"):
-        all_keys("vim", {"result": {"x": "sort"}})
-    with pytest.raises(ConfigError, match='"g" is sort and begins "g g"'):
-        all_keys("vim", {"results": {"g": "sort"}})
-    with pytest.raises(UsageError, match='no keymap "emacs"'):
-        all_keys("emacs")

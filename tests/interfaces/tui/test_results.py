@@ -486,3 +486,104 @@ def test_two_results_compared(play: Play) -> None:
         assert "50 → 51" in tui.screen()
 
     play(scenario)
+
+
+def test_columns_are_found_by_name_one_after_another(play: Play) -> None:
+    async def scenario(tui: Tui) -> None:
+        await tui.keys("\\o<enter>")
+        assert tui.column == "book"
+        await tui.keys("n")
+        assert tui.column == "symbol"
+        await tui.keys("n")
+        assert tui.column == "book"
+        await tui.keys("N")
+        assert tui.column == "symbol"
+        await tui.keys("\\pri<enter>")
+        assert tui.column == "price"
+        await tui.keys("6|-", "4|p", "+", "\\pri<enter>")  # after hiding, pinning, showing
+        assert tui.column == "price"
+        await tui.keys("\\nothing<enter>")
+        assert (tui.column, tui.told[-1]) == ("price", 'no column is called "nothing"')
+        await tui.keys("/ACME<enter>n")  # the search of rows has n again
+        assert tui.ids[tui.row - 1] == 4
+
+    play(scenario)
+
+
+def test_any_filter_can_be_taken_back(play: Play) -> None:
+    async def scenario(tui: Tui) -> None:
+        await tui.keys("zx")
+        assert tui.told[-1] == "no filter is in force"
+        await tui.keys("ffx<enter>", "=qty > 50<enter>")
+        assert tui.ids == [1, 8]
+        await tui.keys("zx<enter>")
+        assert [f.kind for f in tui.grid.view.filters] == ["expression"]
+        await tui.keys("ffx<enter>")
+        await tui.pilot.click("Chips", offset=(4, 0))
+        await tui.settle()
+        assert [f.kind for f in tui.grid.view.filters] == ["fuzzy"]
+
+    play(scenario)
+
+
+def test_types_that_arrow_does_not_have_sort_and_filter_as_their_own(play: Play) -> None:
+    sql = (
+        "select id, zoned::timetz as zoned, bits::bit as bits, choice::enum('b', 'a') as choice, "
+        "huge::hugeint as huge from (values "
+        "(1, '12:00:00+02', '0101', 'a', '170141183460469231731687303715884105727'), "
+        "(2, '11:30:00+00', '11', 'b', '2'), (3, '23:00:00-12', '1', null, null)) "
+        "v(id, zoned, bits, choice, huge)"
+    )
+
+    async def scenario(tui: Tui) -> None:
+        orders = {}
+        for number, name in enumerate(tui.names[1:], 2):
+            await tui.keys(f"{number}|s")
+            orders[name] = tui.ids
+        assert orders == {
+            "zoned": [1, 2, 3],
+            "bits": [1, 2, 3],
+            "choice": [2, 1, 3],
+            "huge": [2, 1, 3],
+        }
+        await tui.keys("2|<alt+f>")
+        assert [tui.grid.cells.text(row, 0) for row in range(3)] == [
+            "12:00:00+02", "11:30:00+00", "23:00:00-12",
+        ]  # fmt: skip
+        await tui.keys("1gt2|s='12:00:00+00'::timetz > zoned<enter>ya")
+        assert [line.split("\t")[1] for line in tui.copied.splitlines()] == [
+            "12:00:00+02", "11:30:00+00",
+        ]  # fmt: skip
+
+    play(scenario, query=sql, files=[])
+
+
+def test_columns_with_the_names_that_we_use_ourselves(play: Play) -> None:
+    async def scenario(tui: Tui) -> None:
+        await tui.keys("sya")
+        assert tui.copied == "1\t2\t4\n3\t1\t5"
+        await tui.keys("2|w/5<enter>")
+        assert (tui.row, tui.column) == (2, "v")
+
+    sql = "select * from (values (3, 1, 5), (1, 2, 4)) t(place, row, v)"
+    play(scenario, query=sql, files=[])
+
+
+def test_frequencies_of_a_column_called_count(play: Play) -> None:
+    async def scenario(tui: Tui) -> None:
+        await tui.keys("<alt+f>")
+        assert tui.names == ["count", "count_1", "percent"]
+        rows = [[tui.grid.cells.text(r, c) for c in range(3)] for r in range(2)]
+        assert rows == [["7", "2", "66.67"], ["9", "1", "33.33"]]
+
+    play(scenario, query="select * from (values (7), (9), (7)) v(count)", files=[])
+
+
+def test_json_is_laid_out_with_its_own_digits() -> None:
+    from dovetail.interfaces.tui.screens.text import whole_value
+
+    text = '{"a": 1.50, "b": [], "a": [1e400, "x\\"{"], "c": {}}'
+    assert whole_value(text, "JSON") == (
+        '{\n  "a": 1.50,\n  "b": [],\n  "a": [\n    1e400,\n    "x\\"{"\n  ],\n  "c": {}\n}'
+    )
+    assert whole_value("[not json", "VARCHAR") == "[not json"

@@ -61,7 +61,7 @@ def test_screens(
         await take("plan")
         await tui.keys("<escape><f8>")
         await take("history")
-        await tui.keys("<escape><alt+2><ctrl+w><alt+3><f1>")
+        await tui.keys("<escape><alt+2><ctrl+x>k<alt+3><f1>")
         await take("help")
         await tui.keys("<escape>C")
         await take("columns")

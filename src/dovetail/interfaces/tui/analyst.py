@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dovetail.catalog.model import distinct_names
 from dovetail.errors import CancelledError, DataError, DovetailError, QueryError
 from dovetail.interfaces.tui.view import View, order_by, quoted, text_test, where
 from dovetail.present.values import Column, text_expression
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ROW = "__dovetail_row"
+_RAW = "__dovetail_rows"  # the rows as they came
 _ROWS = "result"  # what the rows are called in SQL; the user sees it in messages
 _NUMERIC = ("tinyint", "smallint", "integer", "bigint", "hugeint", "utinyint", "usmallint",
             "uinteger", "ubigint", "uhugeint", "float", "double", "decimal", "bignum")  # fmt: skip
@@ -77,6 +79,7 @@ class Analyst:
             }
         )
         self.kinds = [self._kind(column.type, index, table) for index, column in enumerate(columns)]
+        self._carried = self._carried_otherwise(table)
         self._lock = threading.Lock()
         self._cursors: set[duckdb.DuckDBPyConnection] = set()
         self.table = table
@@ -89,6 +92,18 @@ class Analyst:
             return self._connection.type(name)
         except duckdb.Error:  # a type of an extension that is not loaded here
             return self._connection.from_arrow(table.select([index]).slice(0, 0)).types[0]
+
+    def _carried_otherwise(self, table: pa.Table) -> dict[int, str]:
+        """Columns that Arrow carries as another type than their own, such as TIMETZ and BIT as
+        text: their number and the type they come as."""
+        names = [f"c{number}" for number in range(len(self.columns))]
+        empty = table.slice(0, 0).rename_columns(names)
+        seen = self._connection.from_arrow(empty).types
+        return {
+            number: str(came)
+            for number, (came, kind) in enumerate(zip(seen, self.kinds, strict=True))
+            if str(came) != str(kind)
+        }
 
     def replace(self, table: pa.Table) -> None:
         """More rows have come: answer about ``table`` from now on."""
@@ -110,7 +125,13 @@ class Analyst:
             self._cursors.add(cursor)
         try:
             cursor.execute("SET TimeZone = 'UTC'")
-            cursor.register(_ROWS, self._numbered)
+            if self._carried:
+                cursor.register(_RAW, self._numbered)
+                cursor.execute(
+                    f"CREATE TEMP VIEW {_ROWS} AS SELECT * {self._own_types()} FROM {_RAW}"
+                )
+            else:
+                cursor.register(_ROWS, self._numbered)
             yield cursor
         except duckdb.InterruptException:
             raise CancelledError("cancelled") from None
@@ -120,6 +141,21 @@ class Analyst:
             with self._lock:
                 self._cursors.discard(cursor)
             cursor.close()
+
+    def _own_types(self) -> str:
+        casts = [
+            f"CAST({name} AS {self.columns[number].type}) AS {name}"
+            for number in self._carried
+            for name in [quoted(self.columns[number].name)]
+        ]
+        return f"REPLACE ({', '.join(casts)})"
+
+    def _as_it_came(self, column: int) -> str:
+        """SQL for the values of a column as Arrow carries them: as their own type some would lose
+        something on the way out (TIMETZ its offset)."""
+        name = quoted(self.columns[column].name)
+        came = self._carried.get(column)
+        return name if came is None else f"CAST({name} AS {came}) AS {name}"
 
     def interrupt(self) -> None:
         """Break off the questions that are being answered."""
@@ -336,11 +372,17 @@ class Analyst:
     def frequencies(self, columns: Sequence[int], view: View) -> pa.Table:
         """Every combination of values with its count and share, most frequent first."""
         names = ", ".join(quoted(self.columns[c].name) for c in columns)
-        return self.query(
-            f"SELECT {names}, count(*) AS count, round(100 * count(*) / sum(count(*)) OVER (), 2) "
-            f"AS percent FROM {_ROWS}{where(view, self.columns)} GROUP BY {names} "
-            f"ORDER BY count DESC, {names}"
+        came = ", ".join(self._as_it_came(c) for c in columns)
+        order = ", ".join(f"f.{quoted(self.columns[c].name)}" for c in columns)
+        table = self.query(
+            f"SELECT {came}, {ROW}_count, {ROW}_share FROM (SELECT {names}, "
+            f"count(*) AS {ROW}_count, "
+            f"round(100 * count(*) / sum(count(*)) OVER (), 2) AS {ROW}_share "
+            f"FROM {_ROWS}{where(view, self.columns)} GROUP BY {names}) AS f "
+            f"ORDER BY {ROW}_count DESC, {order}"
         )
+        named = [*(self.columns[c].name for c in columns), "count", "percent"]
+        return table.rename_columns(distinct_names(named))
 
     def all_null(self, view: View) -> list[int]:
         """The columns that hold nothing but NULL in the rows shown."""
@@ -386,7 +428,7 @@ class Analyst:
         """The rows of the view as a table of their own, with these columns."""
         import pyarrow as pa
 
-        names = ", ".join(quoted(self.columns[c].name) for c in columns)
+        names = ", ".join(f"r.{quoted(self.columns[c].name)}" for c in columns)
         if rows is None:
             return self.table.select(list(columns)).rename_columns(
                 [self.columns[c].name for c in columns]
@@ -394,7 +436,8 @@ class Analyst:
         with self._cursor() as cursor:
             cursor.register("places", pa.table({"place": _count(len(rows)), "row": rows}))
             return cursor.sql(
-                f"SELECT {names} FROM {_ROWS} r JOIN places p ON p.row = r.{ROW} ORDER BY p.place"
+                f"SELECT {names} FROM {_RAW if self._carried else _ROWS} r "
+                f"JOIN places p ON p.row = r.{ROW} ORDER BY p.place"
             ).to_arrow_table()
 
     def texts(self, table: pa.Table, columns: Sequence[int]) -> list[list[str | None]]:

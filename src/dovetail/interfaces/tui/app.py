@@ -15,7 +15,7 @@ from rich.panel import Panel
 from rich.text import Text
 from textual import events
 from textual.app import App, ComposeResult, SystemCommand
-from textual.binding import Binding, BindingType
+from textual.binding import Binding, BindingsMap, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Static, Tab, Tabs
@@ -31,10 +31,13 @@ from dovetail.faults import fault_of_ours
 from dovetail.interfaces.tui.buffer import BufferPane
 from dovetail.interfaces.tui.catalog import Catalog, Node
 from dovetail.interfaces.tui.clipboard import Clipboard
+from dovetail.interfaces.tui.command_panes import PANES
 from dovetail.interfaces.tui.commands import Commands
 from dovetail.interfaces.tui.drafts import Draft, Drafts, Saved
+from dovetail.interfaces.tui.dragging import EdgeDragged
 from dovetail.interfaces.tui.editor import SqlEditor
-from dovetail.interfaces.tui.keymap import EVERYWHERE, Key
+from dovetail.interfaces.tui.hints import line_of
+from dovetail.interfaces.tui.keymap import CATALOG, Key
 from dovetail.interfaces.tui.keys import Sequences, all_keys, shown_keys
 from dovetail.interfaces.tui.prompt_line import PromptLine
 from dovetail.interfaces.tui.result import ResultPane
@@ -81,22 +84,17 @@ class DovetailApp(App[int]):
     Screen.small #too-small { display: block; }
     Screen.small #main, Screen.small #status, Screen.small #hints { display: none; }
     Screen.hide-catalog Catalog { display: none; }
+    Screen.hide-editor SqlEditor, Screen.hide-editor #buffer-tabs { display: none; }
+    Screen.hide-results ContentSwitcher ContentSwitcher, Screen.hide-results .results,
+    Screen.hide-results .empty { display: none; }
     Screen.full-editor Catalog, Screen.full-editor ContentSwitcher ContentSwitcher,
     Screen.full-editor .results, Screen.full-editor .empty { display: none; }
-    Screen.full-editor SqlEditor, Screen.full-editor SqlEditor:focus { height: 1fr; }
     Screen.full-results Catalog, Screen.full-results SqlEditor,
     Screen.full-results #buffer-tabs { display: none; }
     Screen.full-catalog #right { display: none; }
-    Screen.full-catalog Catalog { width: 1fr; }
+    Screen.full-catalog Catalog { min-width: 100%; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(key, f"act('{action.replace('(', ':').rstrip(')')}')", item.help, show=False,
-                priority=key in ("ctrl+q", "f1", "f10"))
-        for item in EVERYWHERE
-        for key in item.keys
-        for action in [item.action]
-        if key not in ("ctrl+p", "ctrl+c")
-    ]  # fmt: skip
+    BINDINGS: ClassVar[list[BindingType]] = []  # they come from the keys in force
 
     def __init__(
         self,
@@ -118,6 +116,8 @@ class DovetailApp(App[int]):
         self.settings = session.config.tui or TuiSettings()
         self.all_keys = all_keys(self.settings.keymap, self.settings.keys, self.settings.editor)
         super().__init__()
+        self._bindings = BindingsMap(_binding(key, item) for item in self.keys_of("everywhere")
+                                     for key in item.keys)  # fmt: skip
         self.session = session
         self.history = history if history is not None else History()
         workspace = str(session.config.path.resolve()) if session.config.path else str(Path.cwd())
@@ -154,6 +154,7 @@ class DovetailApp(App[int]):
         self._draft_timer: Any = None
         self._hint_timer: Any = None
         self._escaped_at = float("-inf")
+        self._pending_keys = ""  # the count and the keys of a sequence that has begun
         self._hinted = ""  # the place whose keys are hinted at
         self.exports: set[Callable[[], None]] = set()  # what cancels those that are being written
         self._catalog_width = 32
@@ -206,7 +207,7 @@ class DovetailApp(App[int]):
         if self._welcome:
             from dovetail.interfaces.tui.screens.help import WelcomeScreen
 
-            self.push_screen(WelcomeScreen())
+            self.push_screen(WelcomeScreen(self.all_keys))
         # The first conversion of Arrow data loads a library; better now than at the first page.
         threading.Thread(target=_warm_up, daemon=True).start()
 
@@ -217,14 +218,15 @@ class DovetailApp(App[int]):
         ]
         active = self.buffers.index(self.buffer) if self.buffers else 0
         layout = {
-            "catalog": not self.base.has_class("hide-catalog"),
+            "hidden": [p for p in PANES if self.base.has_class(f"hide-{p}")],
             "catalog_width": self._catalog_width,
             "editor_height": self._editor_height,
         }
         return Saved(drafts, active, layout)
 
     def _set_layout(self, layout: Mapping[str, Any]) -> None:
-        self.base.set_class(not layout.get("catalog", True), "hide-catalog")
+        for pane in PANES:
+            self.base.set_class(pane in layout.get("hidden", ()), f"hide-{pane}")
         self._catalog_width = int(layout.get("catalog_width", 32))
         self._editor_height = int(layout.get("editor_height", 10))
         self.catalog.styles.width = self._catalog_width
@@ -260,8 +262,20 @@ class DovetailApp(App[int]):
     @editor_height.setter
     def editor_height(self, height: int) -> None:
         self._editor_height = height
+        self.fit_editors()
+
+    def fit_editors(self) -> None:
+        """Give the editors their lines: all there are while no result is beside them."""
+        alone = self.base.has_class("full-editor") or self.base.has_class("hide-results")
         for buffer in self.buffers:
-            buffer.editor.styles.height = height
+            buffer.editor.styles.height = "1fr" if alone else self._editor_height
+
+    def on_edge_dragged(self, event: EdgeDragged) -> None:
+        """The mouse moves the edge of a pane."""
+        if event.edge is self.catalog:
+            self.commands.set_catalog_width(event.x + 1)
+        else:
+            self.commands.set_editor_height(event.y - self.buffer.editor.region.y)
 
     # -- buffers -----------------------------------------------------------------------------------
 
@@ -288,7 +302,7 @@ class DovetailApp(App[int]):
             self, self.schema, self.make_keys, self._numbers, text, path, is_vi=is_vi
         )
         await self._switcher.mount(buffer)
-        buffer.editor.styles.height = self._editor_height
+        self.fit_editors()
         await self._buffer_tabs.add_tab(Tab(buffer.name_shown, id=f"tab-{buffer.id}"))
         self.show_buffer(buffer)
         return buffer
@@ -515,7 +529,7 @@ class DovetailApp(App[int]):
         """The status line: mode, place, rows, what is in force, what runs."""
         if not self._is_set_up or not self.buffers:
             return
-        parts = [self.mode]
+        parts = [self.mode, self._pending_keys]
         pane = self.buffer.pane
         running = [run for run in self.buffer.runs if run.active]
         if running:
@@ -551,14 +565,8 @@ class DovetailApp(App[int]):
         if not self._is_set_up:
             return
         if text is None:
-            place = self._hinted = self.place
-            text = {
-                "editor": "F5 run · Ctrl+Space complete · Esc results · F8 history · F6 plan · "
-                "F1 keys · Ctrl+Q leave",
-                "results": "f filter · / search · s sort · S statistics · yy copy · Ctrl+S export "
-                "· i editor · F1 keys",
-                "catalog": "Enter insert · p preview · d describe · / filter · r refresh · F1 keys",
-            }.get(place, "F1 keys · Ctrl+Q leave")
+            self._hinted = self.place
+            text = line_of(self._hinted, self.all_keys)
         self._hint_line.update(text)
 
     @property
@@ -588,6 +596,8 @@ class DovetailApp(App[int]):
         if self._hint_timer is not None:
             self._hint_timer.stop()
             self._hint_timer = None
+        self._pending_keys = shown
+        self.update_status()
         if not shown:
             self.show_hints()
             return
@@ -631,8 +641,10 @@ class DovetailApp(App[int]):
         """Ctrl+C: cancel, never leave."""
         self.app_action("cancel")
 
-    def app_action(self, action: str) -> None:
-        """Do an action by name, wherever the keyboard is."""
+    def app_action(self, action: str, count: int | None = None) -> None:
+        """Do an action by name, wherever the keyboard is; ``count`` of results is their number."""
+        if action == "next_result" and count is not None:
+            action = f"result({count})"
         name, _, argument = action.rstrip(")").partition("(")
         method = getattr(self.commands, f"do_{name}", None)
         if method is None:
@@ -659,6 +671,9 @@ class DovetailApp(App[int]):
 
     def on_catalog_acted(self, event: Catalog.Acted) -> None:
         """A key of the catalog."""
+        if event.action not in {key.action for key in CATALOG}:  # one of everywhere, bound there
+            self.app_action(event.action)
+            return
         made = self.commands.catalog(event.action, event.node)
         if made is not None:
             self.run_worker(made, group="actions")
@@ -724,6 +739,13 @@ class DovetailApp(App[int]):
         """Tell of an error that belongs to no query."""
         self.last_errors = [error.kind, *self.last_errors][:_FACTS]
         self.tell(str(error), error=True)
+
+
+def _binding(key: str, item: Key) -> Binding:
+    """A key that works everywhere; the chosen ones before the pane under the keyboard sees them."""
+    action = item.action.replace("(", ":").rstrip(")")
+    first = item.action in ("quit", "help", "full_screen", "palette")
+    return Binding(key, f"act('{action}')", item.help, show=False, priority=first)
 
 
 def _memory() -> str:

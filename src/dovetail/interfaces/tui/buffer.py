@@ -13,6 +13,7 @@ from textual.widgets import ContentSwitcher, Static, Tab, Tabs
 
 from dovetail.editing.schema import Schema
 from dovetail.errors import DovetailError, InternalError
+from dovetail.interfaces.tui.dragging import EdgeTabs
 from dovetail.interfaces.tui.editor import CompletionList, SqlEditor
 from dovetail.interfaces.tui.keys import Sequences
 from dovetail.interfaces.tui.result import Host, ResultPane
@@ -76,7 +77,7 @@ class BufferPane(Vertical):
         self._count = 0
         self._error: DovetailError | None = None
         self._error_panel = Static("", classes="error", markup=False)
-        self._tabs = Tabs(classes="results")
+        self._tabs = EdgeTabs(classes="results")
         self._switcher = ContentSwitcher()
 
     def compose(self) -> ComposeResult:

@@ -16,6 +16,7 @@ from textual.widgets.tree import TreeNode
 
 from dovetail.editing.schema import Schema, SourceNames
 from dovetail.editing.tokens import quote_name
+from dovetail.interfaces.tui.dragging import Edged
 from dovetail.interfaces.tui.keys import Sequences
 from dovetail.present.grid import visible
 
@@ -39,7 +40,7 @@ class CatalogTree(Tree[Node]):
     """The tree itself; its keys come from the keymap."""
 
 
-class Catalog(Vertical):
+class Catalog(Vertical, Edged):
     """The tree with its filter."""
 
     DEFAULT_CSS = """
@@ -81,6 +82,10 @@ class Catalog(Vertical):
             classes="empty",
             markup=False,
         )
+
+    def is_edge(self, event: events.MouseEvent) -> bool:
+        """Whether the mouse is on the border at the right."""
+        return int(event.screen_x) == self.region.right - 1
 
     @property
     def names_tree(self) -> CatalogTree:

@@ -11,6 +11,7 @@ from typing import Any
 
 from textual.app import SuspendNotSupported
 
+from dovetail.editing.statements import statements_of
 from dovetail.errors import DovetailError
 from dovetail.interfaces.tui.command_panes import Panes
 
@@ -20,11 +21,13 @@ class Editing(Panes):
 
     def do_format(self) -> None:
         """Format the buffer."""
-        from dovetail.interfaces.tui.rewriting import formatted
+        from dovetail.sqltools.format import formatted
 
         editor = self.app.buffer.editor
+        if not statements_of(editor.text):
+            return
         try:
-            text = formatted(editor.text)
+            text = formatted(editor.text).rstrip("\n")
         except DovetailError as error:
             self.app.handle_error(error)
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dovetail.interfaces.tui.command_base import CommandBase
 
-_PANES = ("catalog", "editor", "results")
+PANES = ("catalog", "editor", "results")
 
 
 class Panes(CommandBase):
@@ -13,8 +13,11 @@ class Panes(CommandBase):
     def do_pane(self, name: str) -> None:
         """Give a pane the keyboard."""
         app = self.app
+        if name == "results" and app.buffer.pane is None:
+            name = "editor"
+        app.base.remove_class(f"hide-{name}")
+        app.fit_editors()
         if name == "catalog":
-            app.base.remove_class("hide-catalog")
             tree = app.catalog.names_tree
             tree.cursor_line = max(tree.cursor_line, 0)
             tree.focus()
@@ -40,36 +43,50 @@ class Panes(CommandBase):
         self._turn(-1)
 
     def _turn(self, by: int) -> None:
-        shown = [p for p in _PANES if p != "catalog" or not self._catalog_hidden]
+        shown = [pane for pane in PANES if not self._is_hidden(pane)]
         place = self.app.place
         at = shown.index(place) if place in shown else 0
         self.do_pane(shown[(at + by) % len(shown)])
 
-    @property
-    def _catalog_hidden(self) -> bool:
-        return self.app.base.has_class("hide-catalog")
+    def _is_hidden(self, pane: str) -> bool:
+        return self.app.base.has_class(f"hide-{pane}")
 
     def do_toggle(self, pane: str) -> None:
-        """Show or hide the catalog."""
-        self.app.base.toggle_class("hide-catalog")
-        if self.app.place == "catalog" and self._catalog_hidden:
-            self.do_to_editor()
+        """Show or hide a pane; of the editor and the results one stays."""
+        if pane not in PANES:
+            self.app.tell(f'no pane "{pane}"; there are {", ".join(PANES)}', error=True)
+            return
+        base = self.app.base
+        base.toggle_class(f"hide-{pane}")
+        other = {"editor": "results", "results": "editor"}.get(pane)
+        if other is not None and self._is_hidden(pane):
+            base.remove_class(f"hide-{other}")
+        self.app.fit_editors()
+        if self._is_hidden(self.app.place):
+            self.do_pane(other or "editor")
 
     def do_full_screen(self) -> None:
         """The pane with the keyboard on the whole screen, and back."""
         screen = self.app.base
-        names = [f"full-{pane}" for pane in _PANES]
+        names = [f"full-{pane}" for pane in PANES]
         if any(screen.has_class(name) for name in names):
             screen.remove_class(*names)
-        elif self.app.place in _PANES:
+        elif self.app.place in PANES:
             screen.add_class(f"full-{self.app.place}")
+        self.app.fit_editors()
 
     def do_grow(self, by: str) -> None:
         """A larger or smaller editor."""
-        app = self.app
-        app.editor_height = max(3, min(app.editor_height + int(by), app.size.height - 10))
+        self.set_editor_height(self.app.editor_height + int(by))
+
+    def set_editor_height(self, lines: int) -> None:
+        """So many lines for the editor, within what the screen has."""
+        self.app.editor_height = max(3, min(lines, self.app.size.height - 10))
 
     def do_widen(self, by: str) -> None:
         """A wider or narrower catalog."""
-        app = self.app
-        app.catalog_width = max(12, min(app.catalog_width + int(by), app.size.width - 40))
+        self.set_catalog_width(self.app.catalog_width + int(by))
+
+    def set_catalog_width(self, columns: int) -> None:
+        """So many columns for the catalog, within what the screen has."""
+        self.app.catalog_width = max(12, min(columns, self.app.size.width - 40))

@@ -56,13 +56,19 @@ class Running(Panes):
         """The previous result tab."""
         self._turn_result(-1)
 
-    def _turn_result(self, by: int, number: int | None = None) -> None:
-        buffer = self.app.buffer
-        panes, pane = buffer.panes, buffer.pane
+    def _turn_result(self, by: int) -> None:
+        panes, pane = self.app.buffer.panes, self.app.buffer.pane
         if pane is not None:
-            at = panes.index(pane) + by if number is None else number - 1
-            buffer.show_result(panes[at % len(panes)])
+            self.do_result(str((panes.index(pane) + by) % len(panes) + 1))
+
+    def do_result(self, number: str) -> None:
+        """The result tab of that number, from 1."""
+        panes = self.app.buffer.panes
+        if number.isdigit() and 0 < int(number) <= len(panes):
+            self.app.buffer.show_result(panes[int(number) - 1])
             self.do_to_results()
+        else:
+            self.app.tell(f"there is no result {number}; there are {len(panes)}")
 
     async def do_close_result(self) -> None:
         """Close this result."""

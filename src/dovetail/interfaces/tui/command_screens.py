@@ -105,6 +105,21 @@ class Screens(CommandBase):
 
         self.app.push_screen(StatisticsScreen(made), chosen)
 
+    def _screen_filters(self, pane: ResultPane) -> None:
+        from dovetail.interfaces.tui.screens.listing import ListScreen
+
+        chips = [filter_.chip for filter_ in pane.grid.view.filters] if pane.grid else []
+
+        def find(wanted: str) -> list[tuple[str, str, str]]:
+            low = wanted.lower()
+            return [(str(n), chip, "") for n, chip in enumerate(chips) if low in chip.lower()]
+
+        def chosen(answer: tuple[str, str] | None) -> None:
+            if answer is not None:
+                pane.remove_filter(int(answer[0]))
+
+        self.app.push_screen(ListScreen("filters", find, "Enter takes the filter back"), chosen)
+
     def _screen_columns(self, pane: ResultPane) -> None:
         from dovetail.interfaces.tui.screens.listing import ColumnsScreen
 

@@ -321,6 +321,12 @@ class SqlEditor(TextArea):
         self.edit_word("1")
         self._kill(start, self.cursor_location)
 
+    def edit_kill_word_back(self) -> None:
+        """Delete to the start of the word."""
+        end = self.cursor_location
+        self.edit_word("-1")
+        self._kill(self.cursor_location, end)
+
     def edit_kill_line(self) -> None:
         """Delete to the end of the line."""
         row, column = self.cursor_location
@@ -341,6 +347,18 @@ class SqlEditor(TextArea):
     def edit_put_back(self) -> None:
         """Insert what was deleted last."""
         self.insert(self._killed)
+
+    def edit_undo_edit(self) -> None:
+        """Take the last change back."""
+        self.undo()
+
+    def edit_redo_edit(self) -> None:
+        """Make it again."""
+        self.redo()
+
+    def edit_line_start(self) -> None:
+        """To the start of the line."""
+        self.action_cursor_line_start()
 
     def edit_line_end(self) -> None:
         """To the end of the line."""

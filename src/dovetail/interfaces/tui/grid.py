@@ -301,6 +301,10 @@ class Grid(Widget, can_focus=True):
         style = self._styles.get(name)
         if style is None:
             made = self.get_component_rich_style(f"grid--{name}", partial=True)
+            background = self.get_component_styles(f"grid--{name}").background
+            if 0 < background.a < 1:  # a terminal has no transparency: mixed here
+                below = self.background_colors[1]
+                made += Style(bgcolor=(below + background).rich_color)
             # The value itself may link to nothing: data is never read as markup or as an action.
             style = self._styles[name] = Style.combine([made])
         return style

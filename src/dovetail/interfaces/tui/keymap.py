@@ -42,6 +42,8 @@ EVERYWHERE = _keys(
     f6                    ||| plan                 ||| plan and profile
     f8                    ||| history              ||| history
     f9                    ||| toggle(catalog)      ||| show or hide the catalog
+    shift+f9              ||| toggle(editor)       ||| show or hide the editor
+    ctrl+f9               ||| toggle(results)      ||| show or hide the results
     f10                   ||| full_screen          ||| this pane on the whole screen, and back
     f12                   ||| debug                ||| facts for a report
     ctrl+c                ||| cancel               ||| cancel the running query; Esc Esc too
@@ -71,7 +73,8 @@ EDITOR = _keys(
     ctrl+underscore  ctrl+slash ||| comment        ||| comment lines in or out
     ctrl+o                ||| open                 ||| open a file
     ctrl+s                ||| save                 ||| save to a file
-    ctrl+w                ||| close_buffer         ||| close this tab
+    ctrl+f4  ctrl+x k     ||| close_buffer         ||| close this tab
+    ctrl+a                ||| line_start           ||| start of the line
     ctrl+e                ||| line_end             ||| end of the line
     ctrl+x asterisk       ||| expand_star          ||| write the columns of * out
     ctrl+x ctrl+e         ||| external_editor      ||| edit in $EDITOR
@@ -99,6 +102,9 @@ EDITOR = _keys(
     alt+f                 ||| word(1)              ||| next word
     alt+b                 ||| word(-1)             ||| previous word
     alt+d                 ||| kill_word            ||| delete the next word
+    ctrl+w                ||| kill_word_back       ||| delete the word before
+    ctrl+z                ||| undo_edit            ||| take the last change back
+    alt+z  ctrl+shift+z   ||| redo_edit            ||| make it again
     ctrl+k                ||| kill_line            ||| delete to the end of the line
     ctrl+u                ||| kill_to_start        ||| delete to the start of the line
     ctrl+y                ||| put_back             ||| put back what was deleted
@@ -250,6 +256,7 @@ RESULTS_VIM = _keys(
     comma                 ||| keep_value           ||| keep rows with this value
     equals_sign           ||| filter(expression)   ||| filter by a SQL condition
     z f                   ||| clear_filters        ||| take all filters back
+    z x                   ||| choose_filter        ||| take one filter back, from a list
     slash                 ||| search(1)            ||| search forward
     question_mark         ||| search(-1)           ||| search backward
     g slash               ||| search_column        ||| search this column

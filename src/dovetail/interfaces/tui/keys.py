@@ -22,22 +22,67 @@ from dovetail.interfaces.tui.keymap import (
 _CHARACTERS = {
     "slash": "/", "question_mark": "?", "backslash": "\\", "comma": ",", "equals_sign": "=",
     "minus": "-", "plus": "+", "less_than_sign": "<", "greater_than_sign": ">", "underscore": "_",
-    "left_curly_bracket": "{", "right_curly_bracket": "}", "number_sign": "#", "space": "space",
+    "left_curly_bracket": "{", "right_curly_bracket": "}", "number_sign": "#", "space": "Space",
     "left_square_bracket": "[", "right_square_bracket": "]", "apostrophe": "'", "colon": ":",
     "quotation_mark": '"', "circumflex_accent": "^", "dollar_sign": "$", "vertical_line": "|",
     "asterisk": "*", "percent_sign": "%", "tilde": "~", "period": ".", "semicolon": ";",
 }  # fmt: skip
 
+_SPELLED = _CHARACTERS | {"escape": "Esc", "pageup": "PgUp", "pagedown": "PgDn"}
+_KEY_HINT = "such as ctrl+b, f7, / or gg; dovetail tui --keys lists those in force"
+
 
 def spelled(key: str) -> str:
     """A key as people know it: ``slash`` is ``/``, ``ctrl+d`` is ``Ctrl+D``."""
-    if key in _CHARACTERS:
-        return "Space" if key == "space" else _CHARACTERS[key]
     if len(key) == 1:
         return key
-    return "+".join(
-        part if len(part) == 1 and "+" not in key else _CHARACTERS.get(part, part.capitalize())
-        for part in key.split("+")
+    *modifiers, last = key.split("+")
+    if len(last) == 1:
+        last = last.upper()
+    return "+".join([*(m.capitalize() for m in modifiers), _SPELLED.get(last, last.capitalize())])
+
+
+def named_keys(written: str) -> str:
+    """Keys as people write them (``/``, ``gg``, ``Ctrl+X E``) or as Textual names them, by the
+    latter.
+
+    Raises:
+        UsageError: there is no such key.
+    """
+    found = []
+    for part in written.split() or ([" "] if written else []):
+        if part.isascii() and len(part) > 1 and not _known_key(part):
+            # Letters that are pressed one after another.
+            if len(part) > 3 or ("+" in part and len(part) > 2):
+                raise UsageError(f'there is no key "{part}"')
+            found += [_named_key(letter) for letter in part]
+        else:
+            found.append(_named_key(part))
+    if not found:
+        raise UsageError("a key is wanted, such as ctrl+b, / or gg")
+    return " ".join(found)
+
+
+_NAMES = {spelling.lower(): name for name, spelling in _SPELLED.items()} | {"esc": "escape"}
+_MODIFIERS = ("ctrl", "alt", "shift", "super", "meta", "hyper")
+
+
+def _named_key(part: str) -> str:
+    if len(part) == 1:
+        return "space" if part == " " else _NAMES.get(part, part)
+    *modifiers, last = part.lower().split("+") if not part.endswith("++") else [
+        *part.lower()[:-2].split("+"), "+",
+    ]  # fmt: skip
+    return "+".join([*modifiers, _NAMES.get(last, last)])
+
+
+def _known_key(part: str) -> bool:
+    from textual.keys import Keys
+
+    *modifiers, last = _named_key(part).split("+")
+    named = {str(key.value) for key in Keys} | set(_CHARACTERS)
+    return all(m in _MODIFIERS for m in modifiers) and (
+        last in named or (len(last) == 1 and bool(modifiers))
     )
 
 
@@ -57,7 +102,8 @@ def all_keys(
 ) -> list[Key]:
     """The keys in force: those of a keymap and an editor, with the user's own laid over them.
 
-    ``own`` is focus → keys → action.
+    ``own`` is focus → keys → action. A place takes its own actions and those of everywhere;
+    everywhere also takes those of the editor and of the results.
 
     Raises:
         UsageError: no such keymap or action, or a key with two meanings in one focus.
@@ -68,6 +114,11 @@ def all_keys(
     known: dict[str, dict[str, Key]] = {focus: {} for focus in FOCUSES}
     for key in [*keys, *RESULTS_VIM, *EDITOR_VI]:
         known[key.focus].setdefault(key.action, key)
+    places = dict(known)
+    for focus in FOCUSES:
+        lent = ("editor", "results") if focus == "everywhere" else ("everywhere",)
+        for other in lent:
+            known[focus] = places[other] | known[focus]
     problems = []
     for focus, bindings in (own or {}).items():
         if focus not in FOCUSES:
@@ -75,7 +126,16 @@ def all_keys(
                 ConfigProblem(f"tui.keys.{focus}", "no such place", f"one of {', '.join(FOCUSES)}")
             )
             continue
-        for sequence, action in bindings.items():
+        for written, action in bindings.items():
+            try:
+                sequence = named_keys(written)
+            except UsageError as error:
+                problems.append(ConfigProblem(f"tui.keys.{focus}", error.message, _KEY_HINT))
+                continue
+            if focus == "everywhere" and " " in sequence:
+                what = f'"{written}" is more than one key'
+                problems.append(ConfigProblem(f"tui.keys.{focus}", what, "everywhere takes one"))
+                continue
             meant = known[focus].get(action)
             if meant is None:
                 near = _near(action, known[focus])

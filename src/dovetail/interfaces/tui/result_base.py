@@ -14,6 +14,7 @@ from textual.widgets import Static
 from dovetail.errors import CancelledError, DovetailError
 from dovetail.interfaces.tui.analyst import Analyst, Matches
 from dovetail.interfaces.tui.cells import shown
+from dovetail.interfaces.tui.chips import Chips
 from dovetail.interfaces.tui.grid import Grid, Mark
 from dovetail.interfaces.tui.keys import Sequences
 from dovetail.interfaces.tui.prompt_line import PromptLine
@@ -38,7 +39,7 @@ class Host(Protocol):
     def open_screen(self, name: str, *arguments: Any) -> None:
         """Show one of the screens."""
 
-    def app_action(self, action: str) -> None:
+    def app_action(self, action: str, count: int | None = None) -> None:
         """Do an action of the application."""
 
 
@@ -47,8 +48,6 @@ class ResultBase(Vertical):
 
     DEFAULT_CSS = """
     ResultPane { height: 1fr; }
-    ResultPane .chips { height: 1; color: $text-accent; display: none; padding: 0 1; }
-    ResultPane .chips.open { display: block; }
     ResultPane .running { height: auto; color: $text-muted; padding: 0 1; display: none; }
     """
 
@@ -88,6 +87,7 @@ class ResultBase(Vertical):
         self._past: list[tuple[View, Any]] = []
         self._preview: View | None = None
         self._search: tuple[str, int, Matches | None] | None = None
+        self._column_search = ""  # what `\\` looked for, while it was the last search
         self._format = ""
         self._job = 0
         self._shown_rows = -1
@@ -95,7 +95,7 @@ class ResultBase(Vertical):
 
     def compose(self) -> ComposeResult:
         """Chips above, the grid later, progress below."""
-        yield Static("", classes="chips", markup=False)
+        yield Chips()
         yield Static("", classes="running", markup=False)
 
     # -- data -------------------------------------------------------------------------------------
@@ -203,14 +203,13 @@ class ResultBase(Vertical):
         if grid is None:
             return
         names = grid.analyst.columns
-        chips = [f"[{shown(f.chip)}]" for f in grid.view.filters]
-        for key in grid.view.sort:
-            chips.append(f"{names[key.column].name} {'▼' if key.descending else '▲'}")
+        notes = [
+            f"{shown(names[key.column].name)} {'▼' if key.descending else '▲'}"
+            for key in grid.view.sort
+        ]
         if grid.view.hidden:
-            chips.append(f"{len(grid.view.hidden)} hidden")
-        line = self.query_one(".chips", Static)
-        line.update("  ".join(chips))
-        line.set_class(bool(chips), "open")
+            notes.append(f"{len(grid.view.hidden)} hidden")
+        self.query_one(Chips).show([shown(f.chip) for f in grid.view.filters], notes)
 
     # -- work beside the screen -------------------------------------------------------------------
 
@@ -321,7 +320,7 @@ class ResultBase(Vertical):
         name, _, argument = action.rstrip(")").partition("(")
         method = getattr(self, f"do_{name}", None)
         if method is None:
-            self.host.app_action(action)
+            self.host.app_action(action, count)
             return
         if self.grid is None:
             return

@@ -7,6 +7,7 @@ from dataclasses import replace
 from dovetail.errors import DovetailError
 from dovetail.interfaces.tui import yanking
 from dovetail.interfaces.tui.cells import shown
+from dovetail.interfaces.tui.chips import Chips
 from dovetail.interfaces.tui.grid import Grid
 from dovetail.interfaces.tui.result_base import ResultBase
 from dovetail.interfaces.tui.view import Filter
@@ -194,14 +195,30 @@ class Filtering(ResultBase):
         """All filters back."""
         self._apply(replace(self._grid.view, filters=()))
 
+    def do_choose_filter(self, _: str, count: int | None) -> None:
+        """Take one filter back, whichever it is."""
+        if self._grid.view.filters:
+            self.host.open_screen("filters", self)
+        else:
+            self.host.tell("no filter is in force")
+
+    def remove_filter(self, index: int) -> None:
+        """Take a filter back, counted from 0."""
+        self._apply(self._grid.view.without_filter(index))
+
+    def on_chips_removed(self, event: Chips.Removed) -> None:
+        """A filter was clicked."""
+        event.stop()
+        self.remove_filter(event.index)
+
     def do_back(self, _: str, count: int | None) -> None:
         """End the selection, the search, the newest filter; then leave."""
         grid = self._grid
         if grid.selected_from is not None:
             grid.selected_from = None
             grid.move_to()
-        elif self._search is not None:
-            self._search = None
+        elif self._search is not None or self._column_search:
+            self._search, self._column_search = None, ""
             self.count_shown = ""
             self._mark()
         elif grid.view.filters:

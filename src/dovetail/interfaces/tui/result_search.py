@@ -28,6 +28,7 @@ class Searching(ResultBase):
         def submit(text: str) -> None:
             grid.focus()
             if text:
+                self._column_search = ""
                 self._pattern_columns = columns
                 self._search = (text, int(way), None)
                 self._find(1, from_place=(place, at), here=True)
@@ -41,6 +42,9 @@ class Searching(ResultBase):
 
     def do_next_match(self, way: str, count: int | None) -> None:
         """The next match, or the one before."""
+        if self._column_search:
+            self._to_column(self._column_search, int(way) * (count or 1))
+            return
         if self._search is None:
             self.host.tell("no search yet; / begins one")
             return
@@ -129,25 +133,44 @@ class Searching(ResultBase):
         self._grid.move_to(found.positions[index].as_py(), column)
 
     def do_find_column(self, _: str, count: int | None) -> None:
-        """To a column by a part of its name."""
+        """To a column by a part of its name; ``n`` and ``N`` go on from there."""
         grid = self._grid
         start = grid.column
 
-        def to(text: str) -> None:
-            names = [(grid.analyst.columns[c].name.lower(), c) for c in grid.view.columns]
-            wanted = text.lower()
-            found = [c for n, c in names if n.startswith(wanted)] or [
-                c for n, c in names if wanted in n
-            ]
-            if text and found:
-                grid.move_to(None, found[0])
+        def try_(text: str) -> None:
+            grid.move_to(None, start)
+            self._to_column(text)
 
         def submit(text: str) -> None:
-            to(text)
+            grid.move_to(None, start)
+            self._column_search = text
+            if text and not self._to_column(text):
+                self.host.tell(f'no column is called "{text}"')
             grid.focus()
 
         def cancel() -> None:
             grid.move_to(None, start)
             grid.focus()
 
-        self.host.prompt.ask("SEARCH", "column:", submit, change=to, cancel=cancel)
+        self.host.prompt.ask("SEARCH", "column:", submit, change=try_, cancel=cancel)
+
+    def _to_column(self, text: str, by: int = 0) -> bool:
+        """To the best column for ``text``, or ``by`` so many places among all that fit."""
+        grid = self._grid
+        columns = grid.view.columns
+        wanted = text.lower()
+        names = {c: grid.analyst.columns[c].name.lower() for c in columns}
+        fitting = [c for c in columns if wanted in names[c]]
+        if not text or not fitting:
+            return False
+        if by == 0:
+            best = [c for c in fitting if names[c].startswith(wanted)]
+            grid.move_to(None, (best or fitting)[0])
+            return True
+        order = list(columns)
+        here = order.index(grid.column)
+        turned = fitting if by > 0 else fitting[::-1]
+        ahead = [c for c in turned if (order.index(c) - here) * by > 0]
+        around = [*ahead, *(c for c in turned if c not in ahead)]
+        grid.move_to(None, around[(abs(by) - 1) % len(around)])
+        return True

@@ -1,41 +1,11 @@
-"""Rewrites of the text in the editor: formatting, and stars written out."""
+"""Stars written out in the text of the editor."""
 
 from __future__ import annotations
 
 from dovetail.editing.schema import Schema
 from dovetail.editing.scope import columns_of, scope_at
-from dovetail.editing.statements import statement_at, statements_of
+from dovetail.editing.statements import statement_at
 from dovetail.editing.tokens import quote_name, tokens_of
-from dovetail.errors import QuerySyntaxError
-
-
-def formatted(text: str) -> str:
-    """Every statement of ``text`` laid out anew, its end marks kept.
-
-    Raises:
-        QuerySyntaxError: a statement does not parse; the text is left as it is.
-    """
-    import sqlglot
-    from sqlglot.errors import SqlglotError
-
-    parts, place = [], 0
-    for statement in statements_of(text):
-        try:
-            [tree] = sqlglot.parse(statement.text, read="duckdb")
-        except (SqlglotError, ValueError):
-            raise QuerySyntaxError("the statement cannot be formatted: it does not parse") from None
-        if tree is None:
-            continue
-        for path in [t for t in tree.find_all(sqlglot.exp.Table) if _is_path(t.name)]:
-            # A file stays in single quotes; sqlglot would write it as a name.
-            path.set("this", sqlglot.exp.Literal.string(path.name))
-        parts += [text[place : statement.start], tree.sql("duckdb", pretty=True)]
-        place = statement.end
-    return "".join([*parts, text[place:]])
-
-
-def _is_path(name: str) -> bool:
-    return bool({"/", ".", "*"} & set(name))
 
 
 def star_at(text: str, offset: int, schema: Schema) -> tuple[int, int, str] | None:

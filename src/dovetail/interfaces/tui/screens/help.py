@@ -9,22 +9,10 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import Input, Static
 
+from dovetail.interfaces.tui.hints import ten_main_keys
 from dovetail.interfaces.tui.keymap import Key
 from dovetail.interfaces.tui.keys import shown_keys
 from dovetail.interfaces.tui.screens.overlay import Overlay
-
-_FIRST = (
-    ("F5 or Ctrl+J", "run the statement under the cursor"),
-    ("Esc, i", "from the editor to the results, and back"),
-    ("h j k l, arrows", "move in the results"),
-    ("f, F", "filter the rows shown: letters in order, or a regular expression"),
-    ("/, n, N", "search, next, previous"),
-    ("s", "sort by this column"),
-    ("S", "statistics of this column"),
-    ("yy, Ctrl+S", "copy the row, export the result"),
-    ("Ctrl+C, Ctrl+Q", "cancel the query, leave"),
-    ("F1", "all keys"),
-)
 
 
 class HelpScreen(Overlay[None]):
@@ -82,11 +70,16 @@ class HelpScreen(Overlay[None]):
 class WelcomeScreen(Overlay[None]):
     """The ten main keys, on the first start."""
 
+    def __init__(self, keys: Sequence[Key]) -> None:
+        super().__init__()
+        self._keys = keys
+
     def compose(self) -> ComposeResult:
         """The keys."""
         self.add_class("small")
         with self.framed("Dovetail"):
             yield Static(
-                "\n".join(f"{keys:<18} {what}" for keys, what in _FIRST) + "\n", markup=False
+                "\n".join(f"{keys:<18} {what}" for keys, what in ten_main_keys(self._keys)) + "\n",
+                markup=False,
             )
             yield Static("Esc begins", classes="hint")

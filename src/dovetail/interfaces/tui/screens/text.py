@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -56,12 +57,32 @@ def whole_value(text: str | None, type_: str) -> str:
         digits = text.removeprefix("\\x")
         lines = [digits[i : i + 64] for i in range(0, len(digits), 64)]
         return f"{len(digits) // 2:,} bytes\n" + "\n".join(lines)
-    stripped = text.lstrip()
-    if stripped[:1] in ("{", "["):
+    if text.lstrip()[:1] in ("{", "["):
         import json
 
         try:
-            return json.dumps(json.loads(text, parse_float=str), indent=2, ensure_ascii=False)
-        except ValueError:
+            json.loads(text)
+        except (ValueError, RecursionError):
             return text
+        return _laid_out(text)
     return text
+
+
+_PART = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+')
+
+
+def _laid_out(json_text: str) -> str:
+    """JSON with a line for each item. Its tokens stay as they are: a number keeps its digits, a
+    key that comes twice stays twice."""
+    made: list[str] = []
+    depth, previous = 0, ""
+    for part in _PART.findall(json_text):
+        if part in "]}":
+            depth -= 1
+            made.append("" if previous in ("[", "{") else "\n" + "  " * depth)
+        elif previous in ("[", "{", ","):
+            made.append("\n" + "  " * depth)
+        depth += part in ("[", "{")
+        made.append(": " if part == ":" else part)
+        previous = part
+    return "".join(made)
