@@ -50,7 +50,8 @@ class DynamicFilter:
     """Fragment ``target`` is to deliver only rows whose ``column`` is among the keys.
 
     The keys are the values of ``key`` in ``keys``, a plan over the fragment ``teacher``. More than
-    ``most`` of them are not sent. ``share`` is the part of the target's rows expected to be left.
+    ``most`` of them are not sent. ``share`` is the part of the target's rows expected to be left,
+    ``distinct`` how many different values ``column`` is estimated to have.
     """
 
     number: int
@@ -61,6 +62,7 @@ class DynamicFilter:
     key: str
     most: int
     share: float
+    distinct: float
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def dynamic_filters(
         if not isinstance(node, nodes.Fragment):
             return node
         own = [
-            KeyFilter(this=column(f.column), number=f.number)
+            KeyFilter(this=column(f.column), number=f.number, distinct=f.distinct)
             for f in found
             if f.target == node.number
         ]
@@ -158,6 +160,7 @@ def _worth(
         edge.key,
         max(most, 1000),
         share,
+        distinct,
     )
 
 

@@ -46,6 +46,9 @@ def bound(
 
     def predicate(node: KeyFilter) -> exp.Expression:
         known = keys.get(node.number)
+        distinct = node.args.get("distinct")
+        if known is not None and known.values is not None and distinct:
+            known = replace(known, share=min(1.0, len(known.values) / distinct))
         made = table.keys(node.this, str(node.args["operand"]), known) if known else None
         if made is None:
             return exp.Boolean(this=True)

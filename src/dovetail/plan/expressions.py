@@ -39,10 +39,11 @@ class KeyFilter(exp.Expression, exp.Predicate):
     """``this`` is among the keys that dynamic filter ``number`` learns while the query runs.
 
     Only ever drops rows that cannot matter, so it may be taken as true. ``operand`` is the operand
-    class of ``this``, once it has been translated for a source.
+    class of ``this``, once it has been translated for a source; ``distinct`` is how many different
+    values it is estimated to have.
     """
 
-    arg_types = {"this": True, "number": True, "operand": False}  # noqa: RUF012
+    arg_types = {"this": True, "number": True, "operand": False, "distinct": False}  # noqa: RUF012
 
     @property
     def number(self) -> int:

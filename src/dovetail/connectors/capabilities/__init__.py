@@ -42,13 +42,15 @@ class Keys:
     """What a dynamic filter learnt: the least and the greatest key as text, and all of them.
 
     ``values`` is None when there are too many to be worth sending; then only the range counts.
-    ``type`` is the DuckDB type of the keys.
+    ``type`` is the DuckDB type of the keys, ``share`` the estimated part of the filtered column's
+    different values that they are (None: nobody knows).
     """
 
     type: str
     low: str
     high: str
     values: tuple[str, ...] | None = None
+    share: float | None = None
 
 
 @dataclass(frozen=True)

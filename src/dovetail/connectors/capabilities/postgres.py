@@ -205,10 +205,14 @@ def _literal(text: str, type_: str) -> exp.Expression | None:
 
 
 def _keys(value: exp.Expression, operand: str, keys: Keys) -> exp.Expression | None:
-    """The range, and the keys as one array: PostgreSQL knows its length and plans accordingly.
+    """The range, and the keys in the form that PostgreSQL's planner does best with.
 
-    ``= ANY (array)`` would be looked up by index key by key, or tested row by row: on 6 M rows and
-    5,000 keys 1.4 to 6.7 s where this form took 0.07 to 0.3 s.
+    A subquery over an array is taken for 200 different values: it looks each up by an index, or
+    hashes them. Many keys of a column's different values are a VALUES list, whose length it knows:
+    it hashes them, and its workers share the scan. Figures (PostgreSQL 15, 6 M rows of lineitem
+    joined with orders filtered by 30,142 of 100,000 customers): 1.7 s with the array, 0.95 s with
+    the list; 10,000 orders by primary key, in contrast, 0.03 s and 0.2 s. ``= ANY (array)`` would
+    be tested row by row for want of an index: 5,000 keys against 800,000 rows 5.1 s, not 0.23 s.
     """
     low, high = (_literal(text, keys.type) for text in (keys.low, keys.high))
     if low is None or high is None:
@@ -229,6 +233,10 @@ def _keys(value: exp.Expression, operand: str, keys: Keys) -> exp.Expression | N
     )
     if operand == "integer" and keys.type in ("HUGEINT", "UBIGINT", "UHUGEINT"):
         type_ = "numeric"
+    if _many(keys) and operand == "integer":
+        first, *rest = keys.values
+        listed = exp.Var(this=", ".join([f"VALUES (CAST({first} AS {type_}))", *map(_row, rest)]))
+        return exp.And(this=between, expression=exp.In(this=column, expressions=[listed]))
     array = exp.Literal.string("{" + ",".join(map(_array_item, keys.values)) + "}")
     unnest = exp.Anonymous(
         this="unnest",
@@ -236,6 +244,21 @@ def _keys(value: exp.Expression, operand: str, keys: Keys) -> exp.Expression | N
     )
     among = exp.In(this=column, query=exp.Subquery(this=exp.select(unnest)))
     return exp.And(this=between, expression=among)
+
+
+def _many(keys: Keys) -> bool:
+    """Whether most of a table is read anyway, and the numbers make no text too long to plan."""
+    values = keys.values or ()
+    return (
+        keys.share is not None
+        and keys.share > _LARGE_SHARE
+        and len(values) <= _MOST_LISTED
+        and all(text.lstrip("-").isdigit() for text in values)
+    )
+
+
+def _row(text: str) -> str:
+    return f"({text})"
 
 
 def _array_item(text: str) -> str:
@@ -290,3 +313,5 @@ CAPABILITIES = Capabilities(
 )
 
 _FEW_KEYS = 20
+_LARGE_SHARE = 0.1  # of different values: by then a whole scan is about as good as an index
+_MOST_LISTED = 60_000  # a list of as many takes PostgreSQL 0.1 s to plan

@@ -306,7 +306,7 @@ class _Translator:
         column = unparenthesized(node.this)
         if kind not in _KEYS or not isinstance(column, exp.Column):
             self.refuse(f"keys of {operand.operand}")
-        made = KeyFilter(this=column.copy(), number=node.number, operand=operand.operand)
+        made = KeyFilter(**{**node.args, "this": column.copy(), "operand": operand.operand})
         return Value(made, "boolean")
 
     def between(self, node: exp.Between) -> Value:
