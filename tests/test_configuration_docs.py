@@ -20,6 +20,7 @@ from dovetail.config import (
     Config,
     FileTableSettings,
     Limits,
+    MacroSettings,
     TuiSettings,
     parse_duration,
     parse_size,
@@ -33,6 +34,7 @@ MODELS: dict[str, type[BaseModel]] = {
     **KINDS,
     "table": FileTableSettings,
     "limits": Limits,
+    "macro": MacroSettings,
     "tui": TuiSettings,
 }
 

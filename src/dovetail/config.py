@@ -285,6 +285,21 @@ class TuiSettings(_Model):
     parallel: int = Field(default=4, ge=1, le=32, description="Queries that may run at once.")
 
 
+class MacroSettings(_Model):
+    """A macro of your own: an expression with a name and parameters."""
+
+    parameters: tuple[str, ...] = Field(
+        default=(),
+        description="Their names in order; one written `name := value` may be left out in a call.",
+    )
+    sql: str = Field(
+        min_length=1,
+        description="One expression over the parameters. It may call functions and other macros, "
+        "and reads no table.",
+    )
+    description: str = Field(default="", description="What `dovetail functions` says of it.")
+
+
 class Config(_Model):
     """A whole configuration, checked."""
 
@@ -297,6 +312,11 @@ class Config(_Model):
         default=(),
         description="Folders whose files a query may name as `'path'` in FROM, besides what the "
         "caller allows.",
+    )
+    macros: dict[str, MacroSettings] = Field(
+        default_factory=dict,
+        description="Functions of your own, written out before a query is planned, so their parts "
+        "can be pushed. One named like a macro of Dovetail takes its place.",
     )
     tui: TuiSettings | None = Field(default=None, description="The full-screen interface.")
 

@@ -87,6 +87,10 @@ class Check:
         if rest is None or limits is None:
             return None
         assert isinstance(rest, Config)
+        if rest.macros:
+            from dovetail.functions.own import read_macros
+
+            read_macros(rest.macros, self.add)
         # The parts are checked models already; the private attributes come from the caller.
         return rest.model_copy(update={"sources": sources, "limits": limits})
 

@@ -45,6 +45,7 @@ class EmptyConfig(_Copied):
     engine: str = "duckdb"
     limits: EmptyLimits = field(default_factory=EmptyLimits)
     allowed_directories: tuple[Path, ...] = ()
+    macros: dict[str, Any] = field(default_factory=dict)
     tui: None = None
     warnings: tuple[str, ...] = ()
     path: Path | None = None

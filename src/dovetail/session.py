@@ -39,6 +39,7 @@ from dovetail.execution.errors import RefusedPlanError
 from dovetail.execution.profile import Profile
 from dovetail.execution.result import Result
 from dovetail.execution.run import Run, RunLimits, run_query
+from dovetail.functions.library import Library
 from dovetail.planning import Planned, Planner
 
 if TYPE_CHECKING:
@@ -323,7 +324,8 @@ class Session:
             if self._closed:
                 raise UsageError("the session is closed")
             if self._planner is None:
-                self._reference = DuckDBReference()
+                library = self._macros()
+                self._reference = DuckDBReference(library)
                 self._planner = Planner(
                     self._reference,
                     self._catalogs,
@@ -333,8 +335,16 @@ class Session:
                     data=self._data,
                     only_tables=self._only_tables,
                     spool_directory=self._temporary,
+                    library=library,
                 )
             return self._planner
+
+    def _macros(self) -> Library:
+        if not self.config.macros:
+            return Library()
+        from dovetail.functions.own import own_macros
+
+        return own_macros(self.config.macros)
 
     def _connectors_of(self, planned: Planned) -> Mapping[str, Connector]:
         return {**self._connectors, **planned.connectors}

@@ -17,8 +17,10 @@ import duckdb
 import pytest
 
 import dovetail
+from dovetail.engines.reference import DuckDBReference
 from dovetail.errors import BindError, DovetailError, NotSupportedError, UnknownNameError
 from dovetail.functions.expand import expand
+from dovetail.functions.library import Library
 from dovetail.functions.macros import macros
 from dovetail.language.sql.judge_functions import ALLOWED, MACROS
 from dovetail.session import Session
@@ -351,14 +353,35 @@ def test_units(session: Session, value: Callable[..., Any]) -> None:
 # -- how they are expanded --------------------------------------------------------------------
 
 
+def expanded(sql: str) -> str:
+    """A query with the shipped macros written out."""
+    reference = DuckDBReference()
+    try:
+        return expand(reference.judge(sql), Library(), reference.judge)
+    finally:
+        reference.close()
+
+
 def test_expansion_reads_sql_and_not_letters() -> None:
-    assert expand("select 'safe_divide(1, 0)' -- iqr(x)\n, iqr") == (
-        "select 'safe_divide(1, 0)' -- iqr(x)\n, iqr"
-    )
-    assert expand("SAFE_DIVIDE(a, f(b, c))") == "((a) / nullif((f(b, c)), 0))"
-    nested = expand("safe_divide(safe_divide(a, b), ')')")
-    assert nested == "((((a) / nullif((b), 0))) / nullif((')'), 0))"
-    assert "sqrt(252)" in expand("volatility(r)")
+    for sql, wanted in (
+        (
+            "select 'safe_divide(1, 0)' -- iqr(x)\n, iqr",
+            "select 'safe_divide(1, 0)' -- iqr(x)\n, iqr",
+        ),
+        ("select SAFE_DIVIDE(a, pow(b, c))", "select ((a) / nullif((pow(b, c)), 0))"),
+        (
+            "select safe_divide(safe_divide(a, b), ')')",
+            "select ((((a) / nullif((b), 0))) / nullif((')'), 0))",
+        ),
+        # Not every name before a parenthesis is a call.
+        (
+            "with cv(a, b) as (select 1, 2) select safe_divide(a, b) from cv as iqr(a, b)",
+            "with cv(a, b) as (select 1, 2) select ((a) / nullif((b), 0)) from cv as iqr(a, b)",
+        ),
+        ("select 'é', safe_divide(b := 2, a => x)", "select 'é', ((x) / nullif((2), 0))"),
+    ):
+        assert expanded(sql) == wanted
+    assert "sqrt((252))" in expanded("select volatility(r)")
 
 
 def test_columns_are_named_as_they_are_written(session: Session, tmp_path: Path) -> None:
@@ -418,6 +441,10 @@ def test_mistakes_are_named(session: Session) -> None:
             session.sql(sql)
         assert words in str(caught.value)
     with pytest.raises(NotSupportedError, match=r"OVER belongs to the functions in it: stddev"):
-        expand("SELECT volatility(x, 252) OVER (ORDER BY y)")
+        expanded("SELECT volatility(x, 252) OVER (ORDER BY y)")
     with pytest.raises(BindError, match=r"cagr\(first_value, last_value, years\); 2 arguments"):
-        expand("SELECT cagr(1, 2)")
+        expanded("SELECT cagr(1, 2)")
+    with pytest.raises(BindError, match=r'"yrs" is no parameter of it'):
+        expanded("SELECT cagr(1, 2, yrs := 3)")
+    with pytest.raises(BindError, match=r'"years" is given twice'):
+        expanded("SELECT cagr(1, 2, years := 3, years := 4)")

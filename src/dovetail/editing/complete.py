@@ -7,7 +7,7 @@ milliseconds and never waits for a source.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -200,21 +200,24 @@ def _expression(scope: Scope, schema: Schema, start: int) -> Iterator[Completion
             yield Completion(quote_name(relation.alias), start, "table", "in scope")
     for word in KEYWORDS:
         yield Completion(word, start, "keyword")
-    for name in functions():
+    for name in functions(schema.macros):
         yield Completion(f"{name}(", start, "function")
 
 
 _functions: tuple[str, ...] | None = None
 
 
-def functions() -> tuple[str, ...]:
-    """The names of the functions that a query may call, in alphabetical order."""
+def functions(own: Collection[str] = ()) -> tuple[str, ...]:
+    """The names of the functions that a query may call, in alphabetical order.
+
+    ``own`` are the names of the user's macros.
+    """
     global _functions
     if _functions is None:
         from dovetail.language.sql.judge_functions import CALLABLE
 
         _functions = tuple(sorted(n for n in CALLABLE if n.isidentifier() and n[0] != "_"))
-    return _functions
+    return tuple(sorted({*_functions, *own})) if own else _functions
 
 
 def _files(at: Token, before: Sequence[Token], offset: int, text: str) -> list[Completion]:

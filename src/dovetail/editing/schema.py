@@ -77,6 +77,11 @@ class Schema:
         self._on_change()
 
     @property
+    def macros(self) -> tuple[str, ...]:
+        """The names of the user's own macros."""
+        return tuple(name.lower() for name in self._session.config.macros)
+
+    @property
     def sources(self) -> tuple[SourceNames, ...]:
         """What is known of each source, in the order of the configuration."""
         return tuple(self._known.values())

@@ -35,6 +35,7 @@ from dovetail.errors import (
     NotSupportedError,
     UnknownNameError,
 )
+from dovetail.functions.library import Library
 from dovetail.language.sql import judge_functions
 from dovetail.language.sql.errors import (
     Names,
@@ -91,10 +92,12 @@ class _Cache:
 class DuckDBReference:
     """Answers from an empty DuckDB. Thread-safe; every answer is cached by its text."""
 
-    def __init__(self) -> None:
+    def __init__(self, library: Library | None = None) -> None:
+        """``library`` holds the macros that a query may call (default: those that we ship)."""
         import duckdb
 
         self._error = duckdb.Error
+        self._library = library or Library()
         self._lock = threading.RLock()
         self._connection = duckdb.connect(
             ":memory:",
@@ -135,7 +138,10 @@ class DuckDBReference:
     def judge(self, sql: str) -> Judged:
         """:func:`dovetail.language.sql.judge.judge` on this instance, cached by text."""
         with self._lock:
-            return self._cache.get(("judge", sql), lambda: judge(sql, connection=self._connection))
+            return self._cache.get(
+                ("judge", sql),
+                lambda: judge(sql, connection=self._connection, macros=self._library.names),
+            )
 
     def judge_view(self, definition: str) -> Judged:
         """:func:`dovetail.language.sql.judge.judge_view` on this instance, cached by text."""
@@ -307,14 +313,12 @@ class DuckDBReference:
 
     def _know_macros(self, judged: Judged) -> None:
         """Make the macros that a query calls, so that it is described as it is written."""
-        for name in sorted((judged.functions & judge_functions.MACROS) - self._macros):
-            from dovetail.functions.macros import macros
-
-            self._connection.execute(macros()[name].statement)
+        for name in sorted((judged.functions & self._library.names) - self._macros):
+            self._connection.execute(self._library[name].statement)
             self._macros.add(name)
 
     def _written_names(self, judged: Judged, names: list[str]) -> list[str]:
-        if not judged.functions & judge_functions.MACROS or judged.statement_kind != "select":
+        if not judged.macro_calls or judged.statement_kind != "select":
             return names
         from dovetail.functions.naming import written_names
 
@@ -322,7 +326,7 @@ class DuckDBReference:
             row = self._connection.execute(sql, [argument]).fetchone()
             return str(row[0]) if row else ""
 
-        return written_names(judged.ast, names, run)
+        return written_names(judged.ast, names, self._library.names, run)
 
     # -- queries ----------------------------------------------------------------------------
 
@@ -484,7 +488,7 @@ class DuckDBReference:
         known_tables: Sequence[str],
     ) -> None:
         """Report unknown names of a query whose columns are not known before it runs."""
-        names = _names(tables, known_tables)
+        names = self._names(tables, known_tables)
         try:
             self._connection.execute(f"EXPLAIN {judged.checked_sql}")
         except self._error as error:
@@ -518,9 +522,7 @@ class DuckDBReference:
         prefix: int,
     ) -> DovetailError:
         if judged is None or tables is None:
-            mapped = from_duckdb(
-                error, sql, names=Names(functions=sorted(judge_functions.CALLABLE))
-            )
+            mapped = from_duckdb(error, sql, names=Names(functions=self._callable()))
             mapped.location = None
             return mapped if isinstance(mapped, BindError) else BindError(mapped.message)
         folded = {shadow_key(key): columns for key, columns in tables.items()}
@@ -532,7 +534,17 @@ class DuckDBReference:
         grouping = explain_grouping(error, sql, judged.ast, columns_of, prefix=prefix)
         if grouping is not None:
             return grouping
-        return from_duckdb(error, sql, names=_names(tables, known_tables), prefix=prefix)
+        return from_duckdb(error, sql, names=self._names(tables, known_tables), prefix=prefix)
+
+    def _callable(self) -> list[str]:
+        return sorted(judge_functions.ALLOWED | self._library.names)
+
+    def _names(self, tables: Mapping[TableKey, Columns], known_tables: Sequence[str]) -> Names:
+        return Names(
+            columns=list(dict.fromkeys(name for columns in tables.values() for name, _ in columns)),
+            tables=known_tables or [_text(key) for key in tables],
+            functions=self._callable(),
+        )
 
 
 def _file_names(judged: Judged) -> list[str]:
@@ -547,14 +559,6 @@ def _file_names(judged: Judged) -> list[str]:
 
 def _text(key: Sequence[str]) -> str:
     return ".".join(part for part in key if part)
-
-
-def _names(tables: Mapping[TableKey, Columns], known_tables: Sequence[str]) -> Names:
-    return Names(
-        columns=list(dict.fromkeys(name for columns in tables.values() for name, _ in columns)),
-        tables=known_tables or [_text(key) for key in tables],
-        functions=sorted(judge_functions.CALLABLE),
-    )
 
 
 def _describing(judged: Judged) -> tuple[str, int]:

@@ -17,7 +17,7 @@ class Elsewhere:
 def _of(text: str) -> dict[str, Elsewhere]:
     found = {}
     for line in text.strip().splitlines():
-        names, write, mind = (part.strip() for part in (*line.split(" | "), "")[:3])
+        names, write, mind = (part.strip(" |") for part in (*line.split(" | "), "")[:3])
         for name in names.split(", "):
             found[name] = Elsewhere(name, write, mind)
     return found

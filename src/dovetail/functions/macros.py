@@ -19,7 +19,7 @@ _FAMILY = re.compile(r"^-- family: (?P<name>.+)$", re.MULTILINE)
 @dataclass(frozen=True)
 class Macro:
     """One macro. ``parameters`` are ``(name, default as SQL or None)``; ``examples`` pairs of an
-    expression and its value as text.
+    expression and its value as text. ``body`` is one expression, in which no other macro is called.
     """
 
     name: str

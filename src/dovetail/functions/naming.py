@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
-
-from dovetail.language.sql.judge_functions import MACROS
 
 
 def written_names(
-    statement: dict[str, Any], names: Sequence[str], run: Callable[[str, str], str]
+    statement: dict[str, Any],
+    names: Sequence[str],
+    macros: Collection[str],
+    run: Callable[[str, str], str],
 ) -> list[str]:
     """``names`` as DuckDB gives them, with those of macro calls as they are written.
 
-    ``statement`` is DuckDB's tree of the query. ``run(sql, argument)`` gives the one text that a
-    statement with one parameter answers. Columns that stand between two stars keep their names.
+    ``statement`` is DuckDB's tree of the query, ``macros`` the names of macros. ``run(sql,
+    argument)`` gives the one text that a statement with one parameter answers. Columns that stand
+    between two stars keep their names.
     """
+
+    def is_macro(node: dict[str, Any]) -> bool:
+        called = str(node.get("function_name")).lower()
+        return node.get("class") == "FUNCTION" and called in macros
+
     node = statement["node"]
     while node.get("type") == "SET_OPERATION_NODE":
         node = node["left"]
@@ -25,7 +32,7 @@ def written_names(
     found = list(names)
     first, last = (stars[0], stars[-1]) if stars else (len(items), -1)
     for index, item in enumerate(items):
-        if item.get("alias") or not _holds(item, _is_macro):
+        if item.get("alias") or not _holds(item, is_macro):
             continue
         if index < first:
             found[index] = _text(item, run)
@@ -42,10 +49,6 @@ def _holds(value: Any, test: Callable[[dict[str, Any]], bool]) -> bool:
 
 def _is_star(node: dict[str, Any]) -> bool:
     return node.get("class") == "STAR"
-
-
-def _is_macro(node: dict[str, Any]) -> bool:
-    return node.get("class") == "FUNCTION" and str(node.get("function_name")).lower() in MACROS
 
 
 def _text(item: dict[str, Any], run: Callable[[str, str], str]) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from dovetail.functions.elsewhere import LEFT_OUT, NAMES
-from dovetail.functions.macros import macros
+from dovetail.functions.macros import Macro, macros
 from dovetail.functions.registry import FunctionInfo, functions
 
 _HIDDEN = ("Collations", "PostgreSQL names")
@@ -22,11 +24,13 @@ FILTER nor DISTINCT: those belong to the functions in it.
 """
 
 
-def markdown() -> str:
-    """The whole page."""
+def markdown(own: Mapping[str, Macro] | None = None) -> str:
+    """The whole page, with the user's ``own`` macros before ours."""
     parts = [_HEAD]
     families: dict[str, list[str]] = {}
-    for macro in macros().values():
+    own = own or {}
+    shipped = (macro for name, macro in macros().items() if name not in own)
+    for macro in (*own.values(), *shipped):
         lines = [f"#### `{macro.signature}`", "", macro.description, ""]
         lines += [f"- `{call}` gives `{value}`" for call, value in macro.examples]
         families.setdefault(macro.family, []).append("\n".join([*lines, ""]))

@@ -13,7 +13,7 @@ from dovetail.functions.macros import Macro, macros
 from dovetail.language.sql import judge_functions as lists
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 _FAMILIES = {
     "string": "Text",
@@ -76,9 +76,18 @@ class FunctionInfo:
     sql: str = ""
 
 
+def functions(own: Mapping[str, Macro] | None = None) -> dict[str, FunctionInfo]:
+    """All functions by name: the user's ``own`` macros, ours, and the engine's by families.
+
+    One of the user's takes the place of ours of the same name.
+    """
+    found = {name: _of_macro(macro) for name, macro in (own or {}).items()}
+    return found | {name: info for name, info in _given().items() if name not in found}
+
+
 @cache
-def functions() -> dict[str, FunctionInfo]:
-    """All functions by name, ours first, each family in alphabetical order."""
+def _given() -> dict[str, FunctionInfo]:
+    """The functions of every user, ours first, each family in alphabetical order."""
     import duckdb
 
     with duckdb.connect(
@@ -95,18 +104,20 @@ def functions() -> dict[str, FunctionInfo]:
     return found
 
 
-def names() -> tuple[str, ...]:
-    """The names of all functions, without opening a database."""
-    allowed = (n for n in lists.CALLABLE if _OPERATOR.fullmatch(n))
-    return tuple(sorted(allowed))
+def names(own: Iterable[str] = ()) -> tuple[str, ...]:
+    """The names of all functions and of the user's ``own``, without opening a database."""
+    allowed = {n for n in lists.CALLABLE if _OPERATOR.fullmatch(n)}
+    return tuple(sorted(allowed | set(own)))
 
 
-def search(pattern: str | None = None) -> list[FunctionInfo]:
+def search(
+    pattern: str | None = None, own: Mapping[str, Macro] | None = None
+) -> list[FunctionInfo]:
     """The functions whose name matches a glob, or has ``pattern`` in name, family or description.
 
     A name that exists gives that function alone.
     """
-    known = functions()
+    known = functions(own)
     if pattern is None:
         return list(known.values())
     wanted = pattern.strip().lower().removesuffix("()")
@@ -132,7 +143,7 @@ def elsewhere(name: str) -> tuple[Elsewhere, bool] | None:
 
 
 def _of_macro(macro: Macro) -> FunctionInfo:
-    example, result = macro.examples[0]
+    example, result = macro.examples[0] if macro.examples else ("", None)
     return FunctionInfo(
         macro.name,
         macro.family,

@@ -18,9 +18,9 @@ from dovetail.catalog.model import TableInfo, distinct_names
 from dovetail.connectors.base import Connector, quote
 from dovetail.engines.reference import DuckDBReference
 from dovetail.errors import DovetailError, QuerySyntaxError, RefusedError, UsageError
+from dovetail.functions.library import Library
 from dovetail.language.sql.bind import Binder
 from dovetail.language.sql.judge import Judged, TableRef
-from dovetail.language.sql.judge_functions import MACROS
 from dovetail.language.sql.scope import Names, NotModelled
 from dovetail.local_tables import LocalTables
 from dovetail.optimize.cardinality import Cardinality
@@ -64,8 +64,10 @@ class Planner:
         data: Mapping[str, Path],
         only_tables: Mapping[str, tuple[str, str | None, str]] | None = None,
         spool_directory: str,
+        library: Library | None = None,
     ) -> None:
         self._reference = reference
+        self._library = library or Library()
         self._catalogs = catalogs
         self._connectors = connectors
         self._lock = threading.Lock()
@@ -126,14 +128,13 @@ class Planner:
             key: [(column.name, column.type.text) for column in table.columns]
             for key, table in tables.items()
         }
+        written = judged
+        if judged.macro_calls:
+            judged = self._expanded(judged)
         # Names, types and errors are those of the text as it is written, macros and all.
         described = self._reference.describe(
-            judged.sql, shadows, values, known_tables=_known(tables)
+            written.sql, shadows, values, known_tables=_known(tables)
         )
-        has_macros = bool(judged.functions & MACROS)
-        if has_macros:
-            key = (text, *key[1:])  # its columns are named as it is written
-            judged = self._expanded(judged)
         try:
             planned = self._modelled(
                 judged, tables, values, described, limit, rules, disabled, dict(chosen)
@@ -148,7 +149,7 @@ class Planner:
                 str(reason),
                 self._reference.scanned_columns(judged.sql, shadows, values),
                 self._local.connectors,
-                rename=has_macros,
+                rename=bool(written.macro_calls),
             )
         self._remember(key, tables, planned)
         return planned
@@ -185,7 +186,7 @@ class Planner:
         """The same with the bodies of macros in place of their calls."""
         from dovetail.functions.expand import expand
 
-        text = expand(judged.sql)
+        text = expand(judged, self._library, self._reference.judge)
         # What the user may not write, a body does not do: it is judged like any other text.
         return self._reference.judge(text)
 
@@ -327,6 +328,8 @@ class Planner:
         described = self._reference.describe(judged.sql, shadows, known_tables=_known(tables))
         if described is None:
             raise NotModelled("its columns are known only when it runs")
+        if judged.macro_calls:
+            judged = self._expanded(judged)
         bound = self._bound(judged, tables, {}, described, names)
         return bound, distinct_names([name for name, _ in described])
 

@@ -106,11 +106,12 @@ _STATEMENT_HINTS: Final = {
 }
 
 
-def judge(sql: str, *, connection: Any) -> Judged:
+def judge(sql: str, *, connection: Any, macros: frozenset[str] = lists.MACROS) -> Judged:
     """Judge one SQL text, or raise why it may not run.
 
     ``connection`` is a DuckDB connection used for parsing only: private, in memory, locked down.
-    It is not used by two threads at once.
+    It is not used by two threads at once. ``macros`` are the names that may be called besides the
+    engine's own functions.
 
     Raises:
         QuerySyntaxError: the text does not parse; with line, column and excerpt.
@@ -135,7 +136,7 @@ def judge(sql: str, *, connection: Any) -> Judged:
         raise QuerySyntaxError("the text holds no statement; write a SELECT")
     if len(statements) > 1:
         raise _too_many(text)
-    walk = _Walk(text, checked, edits)
+    walk = _Walk(text, checked, edits, macros)
     walk.statement(statements[0])
     named = {entry["key"]: entry["value"] for entry in statements[0].get("named_param_map") or ()}
     parameters = tuple(sorted(walk.parameters, key=lambda name: named.get(name, 0)))
@@ -154,6 +155,7 @@ def judge(sql: str, *, connection: Any) -> Judged:
         dynamic_pivot=bool(edits),
         checked_sql=checked,
         call_qualifiers=frozenset(walk.qualifiers),
+        macro_calls=frozenset(walk.macro_calls),
     )
 
 
@@ -303,10 +305,14 @@ def _statement_kind(sql: str) -> str:
 class _Walk:
     """One pass over the tree: checks every node and collects what the query refers to."""
 
-    def __init__(self, shown: str, parsed: str, edits: list[tuple[int, str]]) -> None:
+    def __init__(
+        self, shown: str, parsed: str, edits: list[tuple[int, str]], macros: frozenset[str]
+    ) -> None:
         self.shown = shown
         self.parsed = parsed
         self.edits = edits
+        self.macros = macros
+        self.macro_calls: set[tuple[int, str]] = set()
         self.tables: list[TableRef] = []
         self.files: list[FileFunction] = []
         self.functions: set[str] = set()
@@ -412,7 +418,9 @@ class _Walk:
             raise RefusedError(
                 f'"{name}" reads files, so it may only stand in FROM', location=self.location(node)
             )
-        if name not in lists.CALLABLE:
+        if name in self.macros:
+            self.macro_calls.add((self.offset(node) or 0, name))
+        elif name not in lists.ALLOWED:
             raise self.unknown(name, node)
         self.functions.add(name)
 
@@ -427,7 +435,8 @@ class _Walk:
         )
 
     def unknown(self, name: str, node: dict[str, Any]) -> UnknownNameError:
-        near = near_names(name, (n for n in lists.CALLABLE if n.isidentifier()))
+        callable_ = lists.ALLOWED | self.macros
+        near = near_names(name, (n for n in callable_ if n.isidentifier()))
         return UnknownNameError(
             f'no function "{name}"{did_you_mean(near)}',
             location=self.location(node),

@@ -57,7 +57,8 @@ class Judged:
     text the tree was made of, which differs only for a PIVOT without an IN list
     (``dynamic_pivot``), whose columns are not known before it runs. ``call_qualifiers`` are the
     words before function names (``shop.upper(x)``, but also the column of ``name.upper()``): they
-    must not name an attached database, whose macros nobody has judged.
+    must not name an attached database, whose macros nobody has judged. ``macro_calls`` are the
+    places of the calls of Dovetail's macros, as ``(character offset, name)``.
     """
 
     sql: str
@@ -74,6 +75,7 @@ class Judged:
     dynamic_pivot: bool = False
     checked_sql: str = ""
     call_qualifiers: frozenset[str] = frozenset()
+    macro_calls: frozenset[tuple[int, str]] = frozenset()
 
     @property
     def volatile(self) -> bool:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated
 
 from dovetail.errors import UnknownNameError
 from dovetail.interfaces.cli.declare import Argument
-from dovetail.interfaces.cli.options import MessageFlags, OutputFlags
+from dovetail.interfaces.cli.options import ConfigFlags, MessageFlags, OutputFlags
 from dovetail.interfaces.cli.output import choose_output, write_rows, write_text
 from dovetail.interfaces.cli.runtime import Job, Run
 
 if TYPE_CHECKING:
+    from dovetail.config import Config
+    from dovetail.functions.macros import Macro
     from dovetail.functions.registry import FunctionInfo
 
 
 def functions(
+    where: ConfigFlags,
     out: OutputFlags,
     messages: MessageFlags,
     pattern: Annotated[
@@ -36,19 +40,20 @@ def functions(
     def work(run: Run) -> None:
         from dovetail.functions.registry import search
 
+        own = _own_macros(run.configuration(where))
         if output.form.name == "markdown" and pattern is None:
             from dovetail.functions.page import markdown
 
             with output.open() as stream:
-                stream.write(markdown().encode())
+                stream.write(markdown(own).encode())
             return
-        found = search(pattern)
+        found = search(pattern, own)
         known = pattern is not None and plain and _tell_elsewhere(pattern, bool(found))
         if known and (not found or found[0].name != pattern):
             return
         if not found:
             assert pattern is not None
-            raise _unknown(pattern)
+            raise _unknown(pattern, own)
         if len(found) == 1 and plain:
             write_text(_page(found[0]))
             return
@@ -68,6 +73,14 @@ def functions(
     return Job(messages, work)
 
 
+def _own_macros(config: Config) -> Mapping[str, Macro]:
+    if not config.macros:
+        return {}
+    from dovetail.functions.own import own_macros
+
+    return own_macros(config.macros).own
+
+
 def _tell_elsewhere(pattern: str, found: bool) -> bool:
     from dovetail.functions.registry import elsewhere
 
@@ -81,11 +94,11 @@ def _tell_elsewhere(pattern: str, found: bool) -> bool:
     return True
 
 
-def _unknown(pattern: str) -> UnknownNameError:
+def _unknown(pattern: str, own: Iterable[str]) -> UnknownNameError:
     from dovetail.catalog.catalogs import near_names
     from dovetail.functions.registry import names
 
-    near = near_names(pattern, names())
+    near = near_names(pattern, names(own))
     said = f"; did you mean {' or '.join(near)}?" if near else ""
     return UnknownNameError(f'no function matches "{pattern}"{said}', suggestions=near)
 

@@ -132,9 +132,10 @@ def _functions(shell: Shell, rest: str) -> None:
     wanted = rest.lower() or "*"
     if not set(wanted) & set("*?["):
         wanted = f"*{wanted}*"
-    found = [name for name in functions() if fnmatchcase(name, wanted)]
+    known = functions([name.lower() for name in shell.session.config.macros])
+    found = [name for name in known if fnmatchcase(name, wanted)]
     if not found:
-        near = near_names(rest, functions())
+        near = near_names(rest, known)
         raise UsageError(f'no function like "{rest}"', suggestions=near)
     shell.show_rows([("function", "VARCHAR")], [(name,) for name in found])
 
