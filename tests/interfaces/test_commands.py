@@ -313,3 +313,51 @@ def test_the_end_of_the_text_has_a_name(dovetail: Command) -> None:
     done = dovetail("sql", "format", "select 1 from")
     assert done.code == 1
     assert "not the end of the text" in done.err
+
+
+def test_diff(folder: Path, dovetail: Command) -> None:
+    lines = (folder / "trades.csv").read_text().splitlines()
+    today = [line.replace("20,76.00", "25,77.00") for line in lines if not line.startswith("5,")]
+    (folder / "today.csv").write_text("\n".join([*today, ",Dan,FX,EURUSD,1,1.00,2026-01-09", ""]))
+    (folder / "more.csv").write_text("\n".join([*today, "8,Dan,FX,EURUSD,1,1.00,2026-01-09", ""]))
+
+    same = dovetail("diff", "--csv", "--expect", "none", "trades.csv", "trades.csv")
+    assert (same.code, same.out) == (0, "change,column,a,b\n")
+    assert "the same columns and number of rows" in same.err
+    assert dovetail("diff", "--data", "--key", "id", "trades.csv", "trades.csv").code == 0
+
+    query = "select id, qty::varchar as qty, 1 as extra from 'today.csv'"
+    done = dovetail("diff", "--csv", "trades.csv", f"{query} where id < 3")
+    assert done.out.splitlines()[1] == "rows,,8,2"
+    assert "removed,trader,VARCHAR," in done.out.splitlines()
+    assert "type,qty,BIGINT,VARCHAR" in done.out.splitlines()
+    assert "added,extra,,INTEGER" in done.out.splitlines()
+
+    done = dovetail("diff", "--csv", "--data", "--key", "id,trader", "trades.csv", "today.csv")
+    assert done.code == 0, done.err
+    assert [line[:26] for line in done.out.splitlines()] == [
+        "change,id,trader,column,a,",
+        "changed,4,Ben,qty,20,25",
+        "changed,4,Ben,price,76.0,7",
+        'removed,5,Ben,,"{""book"":',
+        'added,,Dan,,,"{""book"":""',
+    ]
+    done = dovetail("diff", "--data", "--key", "id", "trades.csv", query, "--expect", "none")
+    assert done.code == 5
+    assert '"book" is removed, so it is not compared' in done.err
+    assert '"qty" is compared as text' in done.err
+    assert "expected no rows; 3 rows found" in done.err
+
+    for arguments, code, words in (
+        (["--data", "--key", "id", "trades.csv", "more.csv"], 1, "unique in more.csv: 8 (2 rows)"),
+        (["--data", "--key", "trader", "trades.csv", "today.csv"], 1, "Ana (3 rows); Ben (3 rows)"),
+        (["--data", "trades.csv", "today.csv"], 2, "give its columns"),
+        (["--data", "--key", "idd", "trades.csv", "today.csv"], 1, "did you mean id?"),
+        (["--data", "--key", "id,", "trades.csv", "today.csv"], 2, "--key takes names"),
+        (["--key", "id", "trades.csv", "today.csv"], 2, "--key goes with --data"),
+        (["trades.csv", "toady.csv"], 1, "toady.csv"),
+        (["trades.csv"], 2, "B"),
+    ):
+        done = dovetail("diff", *arguments)
+        assert (done.code, done.out) == (code, ""), arguments
+        assert words in done.err

@@ -18,6 +18,7 @@ _MODULES = {
     "tables": "catalog",
     "describe": "catalog",
     "profile": "profile",
+    "diff": "diff",
     "explain": "explain",
     "rules": "rules",
     "functions": "functions",

@@ -157,4 +157,11 @@ def named(subject: str) -> str:
     return subject
 
 
+def relation(subject: str) -> str:
+    """A :func:`named` subject as it stands in FROM: a query in parentheses, a table as it is."""
+    first = subject.lstrip("( \t\n").split(None, 1)[0].lower()
+    is_query = first in _SQL_STARTS
+    return f"({subject.rstrip().rstrip(';')}\n) AS looked_at" if is_query else subject
+
+
 COMMANDS = {"sources": sources, "tables": tables, "describe": describe}

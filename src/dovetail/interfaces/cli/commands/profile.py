@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 from dovetail.errors import UnknownNameError
-from dovetail.interfaces.cli.commands.catalog import named
+from dovetail.interfaces.cli.commands.catalog import named, relation
 from dovetail.interfaces.cli.declare import Argument, Option
 from dovetail.interfaces.cli.options import MessageFlags, OutputFlags, SourceFlags
 from dovetail.interfaces.cli.output import choose_output, write_rows
@@ -71,9 +71,7 @@ class _Look:
     def __init__(self, session: Session, subject: str, exact: bool) -> None:
         self._session = session
         self.columns = [(c.column, c.type) for c in session.describe(subject)]
-        first = subject.lstrip("( \t\n").split(None, 1)[0].lower()
-        is_query = first in ("select", "with", "from", "values")
-        self._from = f"({subject.rstrip().rstrip(';')}\n) AS looked_at" if is_query else subject
+        self._from = relation(subject)
         self.rows = int(self._ask("count(*)")[0])
         self._exact = exact or self.rows <= _EXACT_ROWS
 
