@@ -21,6 +21,8 @@ from dovetail.plan.shapes import across, passed
 
 _UNKNOWN_ROWS = 100_000.0  # of a table that nobody has counted
 _UNKNOWN_SHARE = 0.1  # of a table's rows, different values in a column nobody has looked at
+# Of a column that a constant is compared with: PostgreSQL's guess too (DEFAULT_NUM_DISTINCT).
+_ASKED_FOR = 200.0
 # Shares of rows that predicates keep where no statistics tell: System R's own guesses.
 _RANGE, _BETWEEN, _OTHER = 1 / 3, 1 / 4, 1 / 3
 
@@ -181,9 +183,9 @@ class Cardinality:
         one = names[0] if len(names) == 1 else None
         match bare:
             case exp.EQ() | exp.NullSafeEQ():
-                return 1 / self.distinct(plan, one) if one is not None else _UNKNOWN_SHARE
+                return 1 / self._asked_for(plan, one) if one is not None else _UNKNOWN_SHARE
             case exp.In() if one is not None and bare.expressions:
-                return min(0.5, len(bare.expressions) / self.distinct(plan, one))
+                return min(0.5, len(bare.expressions) / self._asked_for(plan, one))
             case exp.LT() | exp.LTE() | exp.GT() | exp.GTE():
                 return _RANGE
             case exp.Between():
@@ -199,6 +201,22 @@ class Cardinality:
                 return 0.05
             case _:
                 return _OTHER
+
+    def _asked_for(self, plan: nodes.Plan, name: str) -> float:
+        """Different values of a column that is compared with a constant.
+
+        Who asks for one value of a column that nobody has looked at seldom means one row.
+        """
+        values = self.distinct(plan, name)
+        found = _origin(plan, name)
+        if found is None or self._is_known(*found):
+            return values
+        return min(values, _ASKED_FOR)
+
+    def _is_known(self, scan: nodes.Scan, written: str) -> bool:
+        visible = next((c.name for c in scan.table.columns if c.source_name == written), written)
+        known = self._facts.statistics(scan.table).get(visible)
+        return (visible,) in _keys(scan.table) or (known is not None and known.distinct is not None)
 
     def _joined(self, plan: nodes.Join) -> float:
         left, right = self.rows(plan.left), self.rows(plan.right)

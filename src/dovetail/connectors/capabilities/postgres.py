@@ -39,6 +39,16 @@ def _unpadded(
     return type(node)(this=_bytewise(_cast(left, "text")), expression=right)
 
 
+def _padded(left: exp.Expression, right: exp.Expression, *, node: exp.Expression) -> exp.Expression:
+    # char(n) compares without regard to the padding: for a constant that does not end in a space
+    # that is what the shown text does, and PostgreSQL keeps its statistics and indexes.
+    constant = right.this if isinstance(right, exp.Cast) else None
+    is_text = isinstance(constant, exp.Literal) and constant.is_string
+    if constant is None or not is_text or constant.this.endswith(" "):
+        return _unpadded(left, right, node=node)
+    return type(node)(this=left, expression=_cast(constant.copy(), "bpchar"))
+
+
 def _unpadded_right(
     left: exp.Expression, right: exp.Expression, *, node: exp.Expression
 ) -> exp.Expression:
@@ -132,11 +142,12 @@ def _entries() -> dict[tuple[str, tuple[str, ...]], Entry]:
             table[operator, pair] = Entry("boolean")
     for operator in _EQUAL:
         table[operator, ("text", "text")] = Entry("boolean")
+        table[operator, ("char", "text")] = Entry("boolean", _padded)
     for operator in _ORDERED:
         table[operator, ("text", "text")] = Entry("boolean", _compare_bytewise)
     for operator in (*_EQUAL, *_ORDERED):
         table[operator, ("text loose", "text")] = Entry("boolean", _compare_bytewise)
-        table[operator, ("char", "text")] = Entry("boolean", _unpadded)
+        table.setdefault((operator, ("char", "text")), Entry("boolean", _unpadded))
         table[operator, ("char loose", "text")] = Entry("boolean", _unpadded)
         table[operator, ("text", "char")] = Entry("boolean", _unpadded_right)
     table["like", ("text", "text")] = Entry("boolean", _like)

@@ -339,7 +339,10 @@ class _Translator:
         members = [self.value(member) for member in node.expressions]
         tests = [self.comparison(exp.EQ(), operand, member) for member in members]
         exact = all(test.exact for test in tests)
-        plain = all(isinstance(test.expression, exp.EQ) for test in tests)
+        plain = all(
+            isinstance(test.expression, exp.EQ) and test.expression.this == tests[0].expression.this
+            for test in tests
+        )
         as_bytes = self.table.text_bytes
         if as_bytes is not None and operand.operand.endswith("loose") and exact:
             # One list as the collation compares, for an index, and one that decides.
