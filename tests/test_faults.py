@@ -9,9 +9,11 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+import dovetail
 from dovetail.connectors.postgres_snapshot import PostgresSnapshot
 from dovetail.errors import (
     CancelledError,
@@ -342,6 +344,19 @@ def test_table_dropped(changing: Place) -> None:
         with pytest.raises(Exception, match="moving") as caught:
             session.sql("SELECT a FROM shop.moving")
         assert type(caught.value).__name__ in ("UnknownNameError", "StaleCatalogError")
+
+
+@pytest.mark.parametrize("by_path", [False, True])
+def test_a_changed_file_is_read_anew_by_the_same_query(tmp_path: Path, by_path: bool) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a\n1\n")
+    sources = {"f": {"kind": "files", "path": str(tmp_path)}}
+    sql = f"SELECT * FROM '{path}'" if by_path else "SELECT * FROM f.t"
+    with dovetail.connect({"sources": sources}, allowed_directories=[tmp_path]) as session:
+        for content, rows in (("a\n1\n", [(1,)]), ("a\n25\n", [(25,)]), ("b\nx\n", [("x",)])):
+            path.write_text(content)
+            assert session.sql(sql).rows() == rows
+            assert session.sql(sql).rows() == rows
 
 
 def test_a_catalog_that_is_never_right_is_read_twice_only(

@@ -101,6 +101,10 @@ class TableInfo:
         """The column of that visible name, ignoring case, or None."""
         return self._by_name.get(name.lower())
 
+    def changed(self) -> bool:
+        """Whether it is known not to be any more what it was when it was looked at."""
+        return False
+
     @property
     def qualified_name(self) -> str:
         """``source.schema.table`` as messages and listings show it."""

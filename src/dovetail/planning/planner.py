@@ -199,7 +199,8 @@ class Planner:
             self._kept.move_to_end(key)
         planned_for, planned = kept
         if planned_for.keys() != tables.keys() or any(
-            planned_for[name] is not table and planned_for[name] != table
+            planned_for[name] is not table
+            and (planned_for[name] != table or planned_for[name].changed())
             for name, table in tables.items()
         ):
             return None
