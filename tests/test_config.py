@@ -164,6 +164,7 @@ def test_no_sizes(text: str) -> None:
         ("60s", 60),
         ("2m", 120),
         ("1h30m", 5400),
+        ("1d12h", 129_600),
         ("500ms", 0.5),
         ("1.5s", 1.5),
         ("90", 90),
@@ -174,7 +175,7 @@ def test_durations(text: str, value: float) -> None:
     assert parse_duration(text) == value
 
 
-@pytest.mark.parametrize("text", ["", "s", "5 minutes", "-1s", "1d", "m5", "1s2h"])
+@pytest.mark.parametrize("text", ["", "s", "5 minutes", "-1s", "1w", "m5", "1h1d", "1s2h"])
 def test_no_durations(text: str) -> None:
     with pytest.raises(ValueError, match="such as 60s, 2m or 1h30m"):
         parse_duration(text)

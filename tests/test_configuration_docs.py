@@ -17,6 +17,7 @@ from pydantic_core import PydanticUndefined
 
 from dovetail.config import (
     KINDS,
+    CacheSettings,
     Config,
     FileTableSettings,
     Limits,
@@ -35,6 +36,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "table": FileTableSettings,
     "limits": Limits,
     "macro": MacroSettings,
+    "cache": CacheSettings,
     "tui": TuiSettings,
 }
 

@@ -23,7 +23,7 @@ from pydantic import (
 from dovetail.secrets import Secret
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?", re.IGNORECASE)
-_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?")
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?")
 
 
 def parse_size(value: object) -> object:
@@ -40,7 +40,7 @@ def parse_size(value: object) -> object:
 
 
 def parse_duration(value: object) -> object:
-    """Seconds from ``60s``, ``2m``, ``1h30m``, ``500ms`` or a plain number of seconds."""
+    """Seconds from ``60s``, ``2m``, ``1h30m``, ``7d``, ``500ms`` or a plain number of seconds."""
     if not isinstance(value, str):
         return value
     text = value.strip().lower().replace(" ", "")
@@ -49,8 +49,8 @@ def parse_duration(value: object) -> object:
     match = _DURATION.fullmatch(text)
     if match is None or not text:
         raise ValueError("not a duration; write seconds, or one such as 60s, 2m or 1h30m")
-    hours, minutes, seconds, milliseconds = (float(part or 0) for part in match.groups())
-    return hours * 3600 + minutes * 60 + seconds + milliseconds / 1000
+    days, hours, minutes, seconds, milliseconds = (float(part or 0) for part in match.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds + milliseconds / 1000
 
 
 def _absolute(value: object, info: ValidationInfo) -> object:
@@ -260,6 +260,30 @@ class Limits(_Model):
     )
 
 
+class CacheSettings(_Model):
+    """Results that are kept on disk for the next time the same is asked."""
+
+    enabled: bool = Field(
+        default=False, description="Whether queries that say nothing about it use the cache."
+    )
+    max_age: Duration = Field(
+        default=300.0,
+        gt=0,
+        description="How old a kept result may be. Changes in files show at once; changes at a "
+        "server only when the result is older than this.",
+    )
+    max_bytes: Size = Field(
+        default=1_000_000_000,
+        gt=0,
+        description="Disk space for all kept results; the longest unused go first.",
+    )
+    directory: LocalPath | None = Field(
+        default=None,
+        description="A folder that is yours alone; unset: `results` in dovetail's folder of "
+        "the user's cache.",
+    )
+
+
 class TuiSettings(_Model):
     """The full-screen interface (`dovetail tui`)."""
 
@@ -308,6 +332,9 @@ class Config(_Model):
     )
     engine: Literal["duckdb"] = Field(default="duckdb", description="What finishes the work.")
     limits: Limits = Field(default=Limits(), description="What one query may use.")
+    cache: CacheSettings = Field(
+        default=CacheSettings(), description="Results that are kept for the next time."
+    )
     allowed_directories: tuple[LocalPath, ...] = Field(
         default=(),
         description="Folders whose files a query may name as `'path'` in FROM, besides what the "

@@ -38,12 +38,23 @@ class EmptyLimits(_Copied):
 
 
 @dataclass(frozen=True)
+class EmptyCache(_Copied):
+    """:class:`dovetail.config.CacheSettings`, not used."""
+
+    enabled: bool = False
+    max_age: float = 300.0
+    max_bytes: int = 1_000_000_000
+    directory: Path | None = None
+
+
+@dataclass(frozen=True)
 class EmptyConfig(_Copied):
     """:class:`dovetail.config.Config` without sources."""
 
     sources: dict[str, Any] = field(default_factory=dict)
     engine: str = "duckdb"
     limits: EmptyLimits = field(default_factory=EmptyLimits)
+    cache: EmptyCache = field(default_factory=EmptyCache)
     allowed_directories: tuple[Path, ...] = ()
     macros: dict[str, Any] = field(default_factory=dict)
     tui: None = None

@@ -22,8 +22,11 @@ class Explanation:
         sent: Mapping[int, str],
         planning_milliseconds: float,
         profile: Profile | None,
+        kept: Mapping[str, Any] | None = None,
     ) -> None:
+        """``kept`` is what the cache would do with the query: ``Lookup.to_dict``."""
         self._planned = planned
+        self._kept = kept
         self._sent = dict(sent)
         self._planning = planning_milliseconds
         self.profile = profile
@@ -150,6 +153,7 @@ class Explanation:
             "not_pushed": list(self.notes),
             "planning_milliseconds": round(self._planning, 3),
             "profile": self.profile.to_dict() if self.profile else None,
+            **({} if self._kept is None else {"result_cache": dict(self._kept)}),
         }
 
     def __str__(self) -> str:
@@ -175,10 +179,19 @@ class Explanation:
             lines += ["", "Not pushed", *(f"  {note}" for note in self.notes)]
         if self.rules:
             lines += ["", f"Rules: {', '.join(self.rules)}"]
+        if self._kept is not None:
+            lines += ["", f"Result cache: {_kept(self._kept)}"]
         tail = f"Planning {self._planning:.1f} ms"
         if self.profile is not None and self.profile.milliseconds is not None:
             tail += f", running {self.profile.milliseconds:.1f} ms, {self.profile.rows} rows"
         return "\n".join([*lines, "", tail])
+
+
+def _kept(kept: Mapping[str, Any]) -> str:
+    """What the cache would do with the query."""
+    if kept["cache"] == "hit":
+        return f"hit, a result {kept['age_seconds']:.0f} s old"
+    return "miss, nothing is kept of it" if kept["cache"] == "miss" else f"none, {kept['note']}"
 
 
 def _rows(fragment: Mapping[str, Any]) -> str:

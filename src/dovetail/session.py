@@ -13,7 +13,8 @@ The life of a query, stage by stage (``Session.sql``):
 5. **optimize** (:func:`dovetail.optimize.optimizer.optimize`): the rules rewrite the plan.
 6. **federate** (:func:`dovetail.optimize.federate.federate`): the plan is cut into fragments.
 7. **run** (:class:`dovetail.execution.run.Run`): fragments are read in parallel from one snapshot
-   per source, the engine runs the residual plan, rows stream out with a profile.
+   per source, the engine runs the residual plan, rows stream out with a profile. If that is asked
+   for, the rows of an earlier run are taken instead (:class:`dovetail.cache.lookup.Lookup`).
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from dovetail.functions.library import Library
 from dovetail.planning import Planned, Planner
 
 if TYPE_CHECKING:
+    from dovetail.cache.lookup import Lookup
     from dovetail.config import Config
     from dovetail.explanation import Explanation
     from dovetail.program import Program
@@ -83,12 +85,14 @@ class Session:
         data: Mapping[str, str | Path] | None = None,
         only_tables: Mapping[str, tuple[str, str | None, str]] | None = None,
         temporary_directory: str | Path | None = None,
+        cache_scope: str = "",
     ) -> None:
         """``allowed_directories`` are where bare ``'path'`` tables may lie (besides the
         configuration's); ``stdin`` is a file with what the table ``stdin`` holds; ``data`` gives
         further files names. ``only_tables`` maps names to ``(source, schema, table)`` and makes
         these all that a query can see: no other table, no file. The session's private folder is
-        made in ``temporary_directory`` (default: the system's).
+        made in ``temporary_directory`` (default: the system's). Kept results are found again only
+        under the same ``cache_scope``.
         """
         from dovetail.connectors.extensions import extension_path
         from dovetail.connectors.registry import open_connector
@@ -123,6 +127,7 @@ class Session:
         self._stdin = None if stdin is None else Path(stdin)
         self._data = {name: Path(path) for name, path in (data or {}).items()}
         self._only_tables = only_tables
+        self._cache_scope = cache_scope
         self._closed = False
 
     @staticmethod
@@ -156,6 +161,7 @@ class Session:
         timeout: float | None = None,
         rules: bool | Collection[str] = True,
         pushdown: Mapping[str, str] | None = None,
+        cache: bool | float | None = None,
         on_progress: Progress | None = None,
         on_start: Callable[[Callable[[], None]], None] | None = None,
     ) -> Result:
@@ -164,7 +170,10 @@ class Session:
         ``limit`` cuts the result after so many rows and is put on the plan, so fewer rows leave
         the sources. ``timeout`` in seconds overrides the configured one. ``rules`` False runs
         without any pushdown; names of rules leave those out. ``pushdown`` overrides, per source,
-        what the configuration says of it: ``cost``, ``always`` or ``never``. ``on_progress`` is
+        what the configuration says of it: ``cost``, ``always`` or ``never``. ``cache`` True takes
+        the rows of an earlier run that the configuration does not call too old, or keeps those of
+        this one; a number of seconds says itself what is too old, False does neither (default: as
+        configured, see ``docs/cache.md``). ``on_progress`` is
         called with the profile, from any thread, when the fragments begin, ten times a second
         at most, and once at the end; what it raises ends the query and comes out of the result.
         ``on_start`` is given a function that cancels the run, from any thread, before there is a
@@ -179,8 +188,15 @@ class Session:
             planned = self._plan(text, params, dialect, limit, rules, pushdown)
             profile = Profile(planning_milliseconds=(time.perf_counter() - started) * 1e3)
             profile.road, profile.fallback_reason = planned.road, planned.reason or refused
+            lookup = self._lookup(planned, cache)
+            if lookup is not None:
+                max_rows = self.config.limits.max_rows
+                kept = lookup.find(profile, max_rows, on_progress, on_start)
+                if kept is not None:
+                    return kept
             try:
-                return self._run(planned, profile, timeout, on_progress, on_start)
+                result = self._run(planned, profile, timeout, on_progress, on_start)
+                return result if lookup is None else lookup.record(result)
             except RefusedPlanError as error:
                 if rules is False:
                     raise
@@ -267,12 +283,14 @@ class Session:
         dialect: str = "duckdb",
         rules: bool | Collection[str] = True,
         pushdown: Mapping[str, str] | None = None,
+        cache: bool | float | None = None,
         timeout: float | None = None,
         on_start: Callable[[Callable[[], None]], None] | None = None,
     ) -> Explanation:
         """The plan of a query; with ``analyze`` the query runs and the profile is added.
 
-        ``timeout`` and ``on_start`` are for that run, as in :meth:`sql`.
+        ``timeout`` and ``on_start`` are for that run, as in :meth:`sql`. It never takes kept rows,
+        nor keeps its own; with ``cache`` the explanation says whether :meth:`sql` would.
         """
         from dovetail.explanation import Explanation
 
@@ -283,6 +301,8 @@ class Session:
             piece.number: self._connectors_of(planned)[piece.source].render(piece.request)
             for piece in planned.work.pieces
         }
+        lookup = self._lookup(planned, cache)
+        kept = None if lookup is None else lookup.to_dict()
         profile = None
         if analyze:
             with self.sql(
@@ -291,13 +311,14 @@ class Session:
                 dialect=dialect,
                 rules=rules,
                 pushdown=pushdown,
+                cache=False,
                 timeout=timeout,
                 on_start=on_start,
             ) as result:
                 for _ in result.batches():
                     pass
                 profile = result.profile
-        return Explanation(planned, sent, planning, profile)
+        return Explanation(planned, sent, planning, profile, kept)
 
     def _plan(
         self,
@@ -317,6 +338,26 @@ class Session:
             rules=rules is not False,
             disabled=left_out,
             pushdown=pushdown,
+        )
+
+    def _lookup(self, planned: Planned, cache: bool | float | None) -> Lookup | None:
+        """The query's place in the cache, or None when it is not to be used."""
+        settings = self.config.cache
+        wanted = settings.enabled if cache is None else cache
+        if wanted is False:
+            return None
+        max_age = settings.max_age if wanted is True else float(wanted)
+        if not max_age > 0:
+            raise UsageError(f"cache takes True, False or seconds above 0, not {cache!r}")
+        from dovetail.cache.lookup import Lookup, store_of
+
+        return Lookup(
+            store_of(settings),
+            planned,
+            self._connectors_of(planned),
+            self._open_planner().unrepeatable(planned),
+            max_age=max_age,
+            scope=self._cache_scope,
         )
 
     def _open_planner(self) -> Planner:

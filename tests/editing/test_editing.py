@@ -205,7 +205,8 @@ def test_history_is_shared_searched_and_holds_no_secrets(tmp_path: Path) -> None
     assert [e.sql for e in shell.entries(slower_than=100)] == ["select broken"]
     [first] = shell.entries(source="shop")
     assert (first.sql, first.sources, first.bytes) == ("select 1", ("shop",), 80)
-    assert first.parts[1] == ("shop", 1.5, 5, 40)
+    assert first.parts[1] == ("shop", 1.5, 5, 40, "none")
+    assert not first.cached
     assert shell.entry(first.id) == first
     assert shell.entries(since=first.started + 3600) == []
     assert path.stat().st_mode & 0o077 == 0

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sqlglot import exp
 
 from dovetail.catalog.model import ColumnStatistics, SourceCatalog, TableInfo
+from dovetail.connectors.file_state import FileState
 from dovetail.types import Type
 
 if TYPE_CHECKING:
@@ -266,6 +267,17 @@ class Connector(ABC):
     def statistics(self, table: TableInfo) -> Mapping[str, ColumnStatistics]:
         """What the source knows of the table's columns, by visible name; columns may be missing."""
         return {}
+
+    def version(self, table: TableInfo) -> tuple[FileState, ...] | None:
+        """The files that ``table`` is read from, as they are now; None when it is not in files.
+
+        Equal versions, the first of them settled, mean equal rows.
+
+        Raises:
+            StaleCatalogError: the table is not what the catalog says any more.
+            OSError: a file is gone.
+        """
+        return None
 
     def explain(self, request: FragmentRequest) -> str | None:
         """The source's own plan for a fragment, for ``explain --analyze``."""

@@ -35,6 +35,7 @@ from dovetail.connectors.base import (
     quote,
     sql_string,
 )
+from dovetail.connectors.file_state import FileState, states_with_logs
 from dovetail.errors import (
     CancelledError,
     DovetailError,
@@ -165,6 +166,17 @@ class DuckDBConnector(Connector):
         state = "-".join(map(str, _stamp(self.path)))
         attach = f"ATTACH {path} AS {{alias}} ({_ATTACH_OPTIONS}) /* {state} */"
         return NativeSetup(statements=(attach,))
+
+    def version(self, table: TableInfo) -> tuple[FileState, ...]:
+        """The file and its write-ahead log.
+
+        Raises :class:`StaleCatalogError` when it is not the file that was opened any more.
+        """
+        if self._stamp is not None and _stamp(self.path) != self._stamp:
+            raise StaleCatalogError(
+                f"source {self.name}: {self.path} was changed", source=self.name
+            )
+        return states_with_logs(self.path, ".wal")
 
     def translate_error(self, error: BaseException) -> Exception | None:
         """Errors of reading the attached file as ours; None when they are not about this file."""
@@ -348,7 +360,7 @@ def _read_catalog(
             foreign.setdefault(place, []).append(key)
     result = []
     for schema, table, kind, comment, estimate, definition in connection.execute(
-        "SELECT schema_name, table_name, 'table', comment, estimated_size, NULL "
+        "SELECT schema_name, table_name, 'table', comment, estimated_size, sql "
         "FROM duckdb_tables() "
         "WHERE database_name = $1 AND NOT internal UNION ALL "
         "SELECT schema_name, view_name, 'view', comment, NULL, sql FROM duckdb_views() "
@@ -357,7 +369,8 @@ def _read_catalog(
     ).fetchall():
         place = (schema, table)
         found = columns.get(place, [])
-        details: dict[str, object] = {}
+        # What a generated column calls, perhaps the clock, is called whenever it is read.
+        details: dict[str, object] = {"computed": "GENERATED" in (definition or "")}
         if kind == "view":
             # Nobody has judged what a view in a file calls: whoever plans a query over it does.
             details["definition"] = definition

@@ -34,6 +34,7 @@ from dovetail.connectors.base import (
     Stream,
     quote,
 )
+from dovetail.connectors.file_state import FileState, states_of
 from dovetail.connectors.files_formats import TABLE_FORMATS, split_name, spool_stdin
 from dovetail.connectors.files_look import FileSet, readable_paths, reading_error
 from dovetail.connectors.files_options import check_options
@@ -206,6 +207,18 @@ class FilesConnector(Connector):
             return None
         rows = self._file_table(request.scan.table).row_estimate
         return None if rows is None else Estimate(rows=float(rows), detail="file metadata")
+
+    def version(self, table: TableInfo) -> tuple[FileState, ...]:
+        """The files of the table.
+
+        Raises :class:`StaleCatalogError` when they are not those that its columns were told by.
+        """
+        found = self._file_table(table)
+        if found.changed():
+            raise StaleCatalogError(
+                f"source {self.name}: {found.files.shown} was changed", source=self.name
+            )
+        return states_of(found.files.paths)
 
     def translate_error(self, error: BaseException) -> Exception | None:
         """Reading errors of this source's files as ours; None for any other error."""

@@ -34,6 +34,7 @@ from dovetail.connectors.base import (
     quote,
     sql_string,
 )
+from dovetail.connectors.file_state import SETTLED, FileState, states_with_logs
 from dovetail.connectors.sqlite_catalog import SCHEMA, read_tables
 from dovetail.connectors.sqlite_types import (
     TYPE_TABLE,
@@ -60,9 +61,6 @@ __all__ = ["TYPE_TABLE", "SQLiteConnector", "SQLiteSnapshot"]
 
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for a writer before the file counts as locked."""
-
-SETTLED = 2.0
-"""Seconds after which the next change surely gives a file another time stamp."""
 
 _EXTENSION = "sqlite_scanner"
 
@@ -152,6 +150,10 @@ class SQLiteConnector(Connector):
     def translate_error(self, error: BaseException) -> Exception | None:
         """Errors of SQLite as ours; None for one that does not come from SQLite."""
         return self._error(error)
+
+    def version(self, table: TableInfo) -> tuple[FileState, ...]:
+        """The file, its write-ahead log and its rollback journal."""
+        return states_with_logs(self.path, "-wal", "-journal")
 
     def stamp(self) -> Stamp:
         """The state of the file and its write-ahead log as the file system tells it."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _KEPT = 10_000
 _OFF = "off"
 _VERSION = 2
-# `parts` is a JSON list of one [source, milliseconds, rows, bytes] per fragment.
+# `parts` is a JSON list of one [source, milliseconds, rows, bytes, cache] per fragment.
 _TABLE = """
 CREATE TABLE queries (
   id INTEGER PRIMARY KEY, sql TEXT NOT NULL, started REAL NOT NULL, interface TEXT NOT NULL,
@@ -30,12 +30,16 @@ CREATE TABLE queries (
 
 
 class Part(NamedTuple):
-    """What one source did for a query; times in milliseconds, sizes in bytes."""
+    """What one source did for a query; times in milliseconds, sizes in bytes.
+
+    ``cache`` is that of :class:`dovetail.execution.profile.Profile`.
+    """
 
     source: str
     milliseconds: float | None = None
     rows: int | None = None
     bytes: int | None = None
+    cache: str = "none"
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,11 @@ class Entry:
     def sources(self) -> tuple[str, ...]:
         """The sources that took part, each once."""
         return tuple(dict.fromkeys(part.source for part in self.parts))
+
+    @property
+    def cached(self) -> bool:
+        """Whether its rows were those of an earlier run."""
+        return any(part.cache == "hit" for part in self.parts)
 
     @property
     def bytes(self) -> int:
@@ -112,7 +121,7 @@ class History:
             text,
             time.time() if started is None else started,
             interface,
-            json.dumps([[f.source, f.milliseconds, f.rows, f.bytes] for f in fragments]),
+            json.dumps([[f.source, f.milliseconds, f.rows, f.bytes, f.cache] for f in fragments]),
             rows,
             milliseconds,
             None if error is None else redact(error),

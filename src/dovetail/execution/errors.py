@@ -13,6 +13,7 @@ from dovetail.errors import (
     DovetailError,
     InternalError,
     MemoryExceededError,
+    RowsExceededError,
     SourceQueryError,
     SourceUnavailableError,
     StaleCatalogError,
@@ -55,6 +56,18 @@ class RefusedPlanError(InternalError):
     DuckDB has bound the query's own text by then, so it is the plan's form that it does not like
     (a correlated subquery that it cannot flatten): without rules it runs.
     """
+
+
+def closed_early() -> CancelledError:
+    """For whoever reads on in a result that was closed."""
+    return CancelledError("the result was closed before it was read to the end")
+
+
+def too_many_rows(limit: int) -> RowsExceededError:
+    """For a result of more rows than ``limits.max_rows``."""
+    return RowsExceededError(
+        f"the result has more than {limit} rows (limits.max_rows); add a LIMIT or raise it"
+    )
 
 
 # What DuckDB raises of a statement's form, not of its data.

@@ -10,7 +10,8 @@ from typing import Any
 class FragmentProfile:
     """One fragment as it ran.
 
-    ``road`` is ``native`` (the engine read the source itself) or ``stream`` (Arrow batches).
+    ``road`` is ``native`` (the engine read the source itself), ``stream`` (Arrow batches) or
+    ``cache`` (nothing was read: the rows are those of an earlier run).
     ``bytes`` counts Arrow bytes for streams; for native fragments it is rows times the width of
     the engine's types (16 for a text of any length), since the engine does not count the wire.
     ``milliseconds`` is from the start of a stream to its last row, of which ``waited`` was spent
@@ -19,7 +20,7 @@ class FragmentProfile:
     out of the files. They are None when the engine did not tell, or not surely of which fragment.
     ``keys`` counts, per dynamic filter, what other fragments taught this one. ``complete`` is
     whether the source delivered all of it, ``started`` when it was asked, in milliseconds after the
-    run began.
+    run began. ``cache`` is that of the whole query's :class:`Profile`.
     """
 
     number: int
@@ -31,7 +32,7 @@ class FragmentProfile:
     bytes: int | None = None
     milliseconds: float | None = None
     waited: float = 0.0
-    cache: str = "off"
+    cache: str = "none"
     keys: dict[int, int] = field(default_factory=dict)
     complete: bool = False
     started: float | None = None
@@ -62,6 +63,10 @@ class Profile:
     ``peak_memory`` and ``spilled_bytes`` are the engine's own account of its buffers and temporary
     files. It keeps the highest values over several queries: a query that stays below an earlier
     one's gets None.
+
+    ``cache`` is ``hit`` (the rows are those of an earlier run, which began ``cache_age`` seconds
+    ago), ``miss`` (they could have been) or ``none``. ``cache_note`` says why not, or why the rows
+    were not kept.
     """
 
     fragments: list[FragmentProfile] = field(default_factory=list)
@@ -72,6 +77,9 @@ class Profile:
     spilled_bytes: int | None = None
     road: str = "plan"  # or "fallback": the engine ran the original text
     fallback_reason: str = ""
+    cache: str = "none"
+    cache_age: float | None = None
+    cache_note: str = ""
     streamed: bool = False  # rows came out while a source was still open
     record_errors: dict[str, int] = field(default_factory=dict)  # by declared source of a program
 
@@ -91,6 +99,9 @@ class Profile:
             "spilled_bytes": self.spilled_bytes,
             "road": self.road,
             "fallback_reason": self.fallback_reason,
+            "cache": self.cache,
+            **({} if self.cache_age is None else {"cache_age_seconds": _rounded(self.cache_age)}),
+            **({"cache_note": self.cache_note} if self.cache_note else {}),
             **({"record_errors": self.record_errors} if self.record_errors else {}),
             "fragments": [fragment.to_dict() for fragment in self.fragments],
         }

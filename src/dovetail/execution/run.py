@@ -39,7 +39,6 @@ from dovetail.errors import (
     CancelledError,
     DataError,
     InternalError,
-    RowsExceededError,
     SourceError,
     SourceUnavailableError,
     TimeoutExceededError,
@@ -49,7 +48,9 @@ from dovetail.execution.carried import carried
 from dovetail.execution.errors import (
     BrokenOffError,
     RefusedPlanError,
+    closed_early,
     refuses_the_plan,
+    too_many_rows,
     translate_run_error,
     was_interrupted,
 )
@@ -284,14 +285,14 @@ class Run:
         Waits until all is given back, three seconds at most: a source that does not answer any
         more may hold its connection for longer.
         """
-        reason = _closed()
+        reason = closed_early()
         self._end(reason)
         self._handover.stop(reason)
         if not any(task is not None and task.is_here() for task in (self._worker, self._watcher)):
             self._handover.wait_finished()
 
     def _abandon(self) -> None:
-        self._reasons.put(_closed())
+        self._reasons.put(closed_early())
 
     def _end(self, reason: BaseException) -> None:
         with self._lock:
@@ -420,10 +421,7 @@ class Run:
                 self._profile.rows += batch.num_rows
                 limit = self._limits.max_rows
                 if limit is not None and self._profile.rows > limit:
-                    raise RowsExceededError(
-                        f"the result has more than {limit} rows "
-                        "(limits.max_rows); add a LIMIT or raise it"
-                    )
+                    raise too_many_rows(limit)
                 self._progress()
                 self._handover.put(batch)
         finally:
@@ -741,7 +739,9 @@ class Run:
         connector = self._connectors[piece.source]
         sql = native.described_as if native is not None else connector.render(piece.request)
         road = "native" if native is not None else "stream"
-        profile = FragmentProfile(piece.number, piece.source, connector.kind, sql, road)
+        profile = FragmentProfile(
+            piece.number, piece.source, connector.kind, sql, road, cache=self._profile.cache
+        )
         self._profile.fragments.append(profile)
         return profile
 
@@ -859,10 +859,6 @@ class Run:
 
 def _table(number: int) -> str:
     return quote(f"dovetail_table_{number}")
-
-
-def _closed() -> CancelledError:
-    return CancelledError("the result was closed before it was read to the end")
 
 
 def _moved_too_much(limit: int) -> BytesExceededError:

@@ -6,8 +6,10 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from dovetail.catalog.model import TableInfo
 from dovetail.connectors.base import Connector
 from dovetail.execution.run import Work
+from dovetail.language.sql.judge import Judged
 from dovetail.optimize.federate import FederatedPlan
 from dovetail.optimize.optimizer import Step
 from dovetail.plan import nodes
@@ -21,7 +23,8 @@ class Planned:
     """A query ready to run. ``columns`` are its output names and types.
 
     ``road`` is ``plan`` or ``fallback`` (then ``reason`` says why). ``bound`` is the plan before
-    the rules, ``trace`` what each rule made of it.
+    the rules, ``trace`` what each rule made of it. ``judged`` and ``tables`` are what it was made
+    from, macros replaced; None and nothing for a goal of rules.
     """
 
     text: str
@@ -34,6 +37,8 @@ class Planned:
     federated: FederatedPlan | None = None
     connectors: Mapping[str, Connector] = field(default_factory=dict)
     residual: str = ""
+    judged: Judged | None = None
+    tables: tuple[TableInfo, ...] = ()
 
 
 def new_tag() -> str:

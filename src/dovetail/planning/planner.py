@@ -151,8 +151,40 @@ class Planner:
                 self._local.connectors,
                 rename=bool(written.macro_calls),
             )
+        planned = replace(planned, judged=judged, tables=tuple(tables.values()))
         self._remember(key, tables, planned)
         return planned
+
+    def unrepeatable(self, planned: Planned) -> str:
+        """Why a later run of a query over the same data may answer otherwise; empty if it may not.
+
+        What a view or a generated column of a server calls is not looked at.
+        """
+        if planned.judged is None:
+            return "it is a goal of rules"
+        if planned.judged.statement_kind == "describe":
+            return "it reads a catalog"
+        reasons = (self._unrepeatable_table(table) for table in planned.tables)
+        return planned.judged.unrepeatable or next(filter(None, reasons), "")
+
+    def _unrepeatable_table(self, table: TableInfo) -> str:
+        if table.kind == "rule":
+            return f"{table.qualified_name} is made by rules"
+        if table.details.get("computed"):
+            return f"{table.qualified_name} has generated columns"
+        connector = self._connectors.get(table.source) or self._local.connectors[table.source]
+        if table.kind != "view" or not connector.local:
+            return ""
+        definition = table.details.get("definition")
+        if not isinstance(definition, str) or table.source not in self._connectors:
+            return f"{table.qualified_name} is a view, which may read the clock"
+        judged = self._reference.judge_view(definition)
+        if judged.unrepeatable:
+            return f"{table.qualified_name} is a view, and {judged.unrepeatable}"
+        catalog = self._catalogs.get(table.source)
+        inner = (catalog.table(ref.schema or table.schema, ref.name) for ref in judged.tables)
+        reasons = (self._unrepeatable_table(table) for table in inner if table is not None)
+        return next(filter(None, reasons), "")
 
     def _pushdown(self, given: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
         """What cost must not decide, per source: as configured, and as given for this query."""

@@ -31,12 +31,16 @@ _MOST_ERRORS = 10
 
 @dataclass(frozen=True)
 class _Object:
-    """A temporary table or view; ``query`` is what a WITH clause says it is, and needs no other."""
+    """A temporary table or view; ``query`` is what a WITH clause says it is, and needs no other.
+
+    ``reads_file`` is set for a table, and for a view that reads one.
+    """
 
     name: str
     kind: str
     query: str
     file: Path | None = None
+    reads_file: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class _Written:
     text: str
     begin: int  # where the statement's own text begins in `text`
     skipped: int = 0  # of its own first characters, which stand before `begin`
+    reads_file: bool = False  # of a temporary table, which goes with the script
 
 
 class Desk:
@@ -92,6 +97,7 @@ class Desk:
         limit: int | None = None,
         timeout: float | None = None,
         dialect: str = "duckdb",
+        cache: bool | float | None = None,
         on_progress: Callable[[Any], None] | None = None,
         on_start: Callable[[Callable[[], None]], None] | None = None,
     ) -> Result | None:
@@ -107,13 +113,17 @@ class Desk:
         try:
             values = _used(written.text, params or {})
             options: dict[str, Any] = {
+                "cache": False if written.reads_file else cache,
                 "timeout": timeout,
                 "on_progress": on_progress,
                 "on_start": on_start,
             }
             if statement.kind in ("explain", "analyze"):
+                analyze = statement.kind == "analyze"
                 return _as_result(
-                    self._session.explain(written.text, values, analyze=statement.kind == "analyze")
+                    self._session.explain(
+                        written.text, values, analyze=analyze, cache=options["cache"]
+                    )
                 )
             if statement.kind == "query":
                 return self._session.sql(written.text, values, limit=limit, **options)
@@ -125,7 +135,7 @@ class Desk:
                         "a temporary view cannot hold parameters; make a table of it: "
                         f"create temp table {statement.name} as …"
                     )
-                self._keep(statement, written.text)
+                self._keep(statement, written.text, reads_file=written.reads_file)
                 return None
             with self._session.sql(written.text, values, **options) as result:
                 self._keep_table(statement, result)
@@ -216,9 +226,11 @@ class Desk:
 
     # -- temporary objects ----------------------------------------------------------------------
 
-    def _keep(self, statement: Statement, query: str, file: Path | None = None) -> None:
+    def _keep(
+        self, statement: Statement, query: str, file: Path | None = None, *, reads_file: bool
+    ) -> None:
         name = statement.name.lower()
-        self._objects[name] = _Object(statement.name, statement.kind, query, file)
+        self._objects[name] = _Object(statement.name, statement.kind, query, file, reads_file)
 
     def _keep_table(self, statement: Statement, result: Result) -> None:
         import duckdb
@@ -244,7 +256,7 @@ class Desk:
             )
             database.unregister("arrow_rows")
         query = f"SELECT * FROM {_quoted(str(file))}.{_quoted(statement.name)}"
-        self._keep(statement, query, file)
+        self._keep(statement, query, file, reads_file=True)
 
     # -- text -----------------------------------------------------------------------------------
 
@@ -263,6 +275,7 @@ class Desk:
         needed = _needed(query, self._objects if objects is None else objects)
         if not needed:
             return _Written(query, 0)
+        reads_file = any(item.reads_file for item in needed)
         definitions = ",\n".join(
             f"{_quoted(item.name)} AS (\n{item.query.rstrip().rstrip(';')}\n)" for item in needed
         )
@@ -273,15 +286,15 @@ class Desk:
             select = "" if _starts_query(rest) else "SELECT * FROM "
             verb = lead[0].strip()
             text = f"{verb} WITH {definitions}\n{select}"
-            return _Written(text + rest, len(text), lead.end())
+            return _Written(text + rest, len(text), lead.end(), reads_file)
         head = query[: leading_blank(query)]
         body = query[len(head) :]
         own = re.match(r"with(\s+recursive)?\b", body, re.IGNORECASE)
         if own is None:
             text = f"WITH {definitions}\n"
-            return _Written(text + query, len(text))
+            return _Written(text + query, len(text), 0, reads_file)
         text = f"{own[0]} {definitions},\n"
-        return _Written(text + body[own.end() :], len(text), len(head) + own.end())
+        return _Written(text + body[own.end() :], len(text), len(head) + own.end(), reads_file)
 
 
 def _starts_query(text: str) -> bool:

@@ -190,7 +190,7 @@ class History:
                     started_ms=None
                     if fragment.started is None
                     else profile.planning_milliseconds + fragment.started,
-                    cache="none" if fragment.cache == "off" else fragment.cache,
+                    cache=fragment.cache,
                     connection_id=behind.connection_id if behind else None,
                     connection_name=behind.connection_name if behind else None,
                     dataset_id=behind.dataset_id if behind else None,
@@ -317,6 +317,7 @@ def _figures(profile: Profile) -> dict[str, Any]:
         "bytes_moved": profile.bytes_moved,
         "rows_moved": sum(fragment.rows or 0 for fragment in profile.fragments),
         "peak_memory": profile.peak_memory,
+        "cache": profile.cache,
     }
 
 

@@ -214,6 +214,7 @@ class Runner:
                     # One more than may be taken: so it shows whether there was more.
                     limit=job.max_rows + 1,
                     timeout=job.timeout,
+                    cache=None if job.request.cache else False,
                     on_progress=progress,
                     on_start=job.started,
                 )
@@ -229,7 +230,8 @@ class Runner:
         path = self._store.scratch / f"{job.id}.arrow"
         writer = ResultWriter(path, result.schema, job.max_rows, job.max_bytes)
         try:
-            for batch in result.batches():
+            batches = result.batches()
+            for batch in batches:
                 kept = writer.take(batch)
                 if kept is not None:
                     job.rows += kept.num_rows
@@ -237,6 +239,10 @@ class Runner:
                         job.batches.append(kept)
                 if writer.full:
                     break
+            if job.rows >= job.max_rows:
+                # The limit has ended it: with the end read, it can be taken from the cache again.
+                for _ in batches:
+                    pass
             result.close()
             if job.cancelled:
                 raise CancelledError("the query was cancelled")

@@ -67,8 +67,14 @@ class Sessions:
                 temp_space=limits.temp_space,
                 max_bytes_moved=limits.max_bytes_moved,
             ),
+            cache=self._store.kept_results,
         )
-        return Session(config, only_tables=view.tables, temporary_directory=self._store.scratch)
+        return Session(
+            config,
+            only_tables=view.tables,
+            temporary_directory=self._store.scratch,
+            cache_scope=view.key,
+        )
 
     def _take(self, key: str) -> _Kept | None:
         with self._lock:

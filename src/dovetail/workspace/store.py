@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from dovetail.config import CacheSettings
 from dovetail.workspace.database import Database
 from dovetail.workspace.settings import WorkspaceLimits, WorkspaceSettings
 
@@ -69,6 +70,15 @@ class Store:
         folder = self.folders.temporary / (self.worker_id or f"looking-{os.getpid()}")
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return folder
+
+    @property
+    def kept_results(self) -> CacheSettings:
+        """The cache of results, as the configuration has it, in a folder of the store's own."""
+        config = self.settings.config
+        cache = CacheSettings() if config is None else config.cache
+        if cache.directory is not None:
+            return cache
+        return cache.model_copy(update={"directory": self.folders.root / "cache"})
 
     def read(self) -> AbstractContextManager[Session]:
         """A session that only reads."""

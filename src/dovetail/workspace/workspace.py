@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import func, select, text
 
+from dovetail.cache.lookup import store_of
 from dovetail.workspace.audit import Audit
 from dovetail.workspace.connections import Connections
 from dovetail.workspace.database import Database, store_url
@@ -142,7 +143,9 @@ class Workspace:
         return {"status": "ok"}
 
     def gauges(self) -> dict[str, float]:
-        """``running`` and ``queued`` of this process, ``result_store_bytes`` of the store."""
+        """``running`` and ``queued`` of this process; ``result_store_bytes`` and ``cache_hits`` of
+        the store.
+        """
         with self._store.read() as session:
             size = session.scalar(
                 select(func.coalesce(func.sum(QueryRow.result_bytes), 0)).where(
@@ -153,7 +156,7 @@ class Workspace:
             "running": self._runner.admission.running,
             "queued": self._runner.admission.queued,
             "result_store_bytes": float(size or 0),
-            "cache_hits": 0.0,
+            "cache_hits": float(store_of(self._store.kept_results).hits),
         }
 
     def sweep(self) -> None:

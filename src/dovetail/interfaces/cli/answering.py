@@ -38,6 +38,7 @@ class Wishes:
     limit: int | None = None
     timeout: float | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
+    cache: bool | float | None = None
 
 
 def choose_statements(script: Sequence[Statement], wishes: Wishes) -> list[Statement]:
@@ -194,6 +195,7 @@ class Answering:
             limit=wishes.limit,
             timeout=wishes.timeout,
             dialect=wishes.dialect,
+            cache=wishes.cache,
             on_progress=self._progress() if told.wants_progress else None,
             on_start=self._run.interruption.register,
         )
@@ -217,7 +219,9 @@ class Answering:
         from dovetail.interfaces.cli.quantities import shown_time
 
         plural = "" if done.rows == 1 else "s"
-        told.summary(f"{done.rows:,} row{plural}, {shown_time(milliseconds)}")
+        age = result.profile.cache_age
+        kept = "" if age is None else f", kept {shown_time(age * 1000)} ago"
+        told.summary(f"{done.rows:,} row{plural}, {shown_time(milliseconds)}{kept}")
         if wishes.statistics:
             told.statistics({"rows": done.rows, **result.profile.to_dict()})
         if wishes.expect is not None:

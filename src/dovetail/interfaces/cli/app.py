@@ -24,6 +24,7 @@ _MODULES = {
     "functions": "functions",
     "sql": "sql",
     "config": "configuration",
+    "cache": "cache",
     "doctor": "doctor",
     "history": "history",
     "stats": "history",
@@ -38,6 +39,7 @@ _MEMBERS = {
     "sql": ("format", "expand", "extract-cte", "analyze", "at", "case"),
     "rules": ("run", "check", "compile", "explain"),
     "config": ("check", "show", "path", "init", "schema"),
+    "cache": ("info", "clear"),
     "users": ("create", "list"),
     "db": ("upgrade", "downgrade", "current", "check"),
 }

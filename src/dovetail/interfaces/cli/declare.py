@@ -9,6 +9,7 @@ of :mod:`dovetail.interfaces.cli.options` brings all flags of that group.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -33,14 +34,22 @@ class Option:
         envvar: str | None = None,
         min: int | None = None,
         complete: str | None = None,
+        bare: str | None = None,
+        value: str = "",
     ) -> None:
-        """``complete`` names a function of :mod:`dovetail.interfaces.cli.completion`."""
+        """``complete`` names a function of :mod:`dovetail.interfaces.cli.completion`.
+
+        ``bare`` is the value of a flag that may stand without one: the word behind it is its
+        value only if the regular expression ``value`` matches the whole of it.
+        """
         self.names = names
         self.help = help
         self.metavar = metavar
         self.envvar = envvar
         self.min = min
         self.complete = complete
+        self.bare = bare
+        self.value = re.compile(value)
 
 
 class Argument:
@@ -68,6 +77,7 @@ class Command(click.Command):
         self.examples = [p for p in paragraphs if _is_example(p)]
         self.sections: dict[str, str] = {}  # parameter → title of its section
         self._occurrences: dict[str, tuple[str, ...]] = {}
+        self._bare: dict[str, Option] = {}
         params, gather = self._parameters(function)
 
         def callback(**values: Any) -> Any:
@@ -99,6 +109,9 @@ class Command(click.Command):
                 self._occurrences[name] = get_args(hint)[1].names
                 continue
             if not (isinstance(hint, type) and is_dataclass(hint)):
+                declared = get_args(hint)[1]
+                if isinstance(declared, Option) and declared.bare is not None:
+                    self._bare.update(dict.fromkeys(declared.names, declared))
                 own.append(_made(name, hint, parameter.default))
                 continue
             groups[name] = hint
@@ -117,10 +130,24 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse, and note the order of the flags: Click gathers each flag's values by itself."""
+        args = self._with_values(args)
         if self._occurrences:
             _, _, order = self.make_parser(ctx).parse_args(args=list(args))
             ctx.meta[_ORDER] = [parameter.name for parameter in order]
         return super().parse_args(ctx, args)
+
+    def _with_values(self, args: list[str]) -> list[str]:
+        """``args`` with a value behind every flag that stands without one."""
+        made: list[str] = []
+        for place, word in enumerate(args):
+            if word == "--":
+                return made + args[place:]
+            option = self._bare.get(word)
+            after = args[place + 1] if place + 1 < len(args) else ""
+            if option is not None and not option.value.fullmatch(after):
+                word = f"{word}={option.bare}"
+            made.append(word)
+        return made
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The description, then the examples, each on a line of its own."""

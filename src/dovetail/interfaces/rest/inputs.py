@@ -109,7 +109,9 @@ class SqlQuery(Targeted):
     )
     mode: Literal["sync", "async"] = "sync"
     engine: Literal["auto", "duckdb"] = "auto"
-    cache: bool = True
+    cache: bool = Field(
+        default=True, description="Whether kept rows may be taken, if the service keeps any."
+    )
 
 
 class NlQuery(Targeted):

@@ -177,6 +177,17 @@ CONSTANT_PER_QUERY: Final = names(
 CONSTANT_PER_QUERY_UNARY: Final = names("age")
 """Functions that read the clock when they are called with a single argument."""
 
+CLOCK: Final = (
+    CONSTANT_PER_QUERY
+    - names(
+        """
+        current_catalog current_database current_role current_schema current_schemas current_user
+        session_user user version
+        """
+    )
+) | CONSTANT_PER_QUERY_UNARY
+"""Functions (and bare words) whose value is another one for the next query."""
+
 GROWING: Final = names(
     """
     aggregate apply array_aggr array_aggregate array_apply array_filter array_reduce array_resize

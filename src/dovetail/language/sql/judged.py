@@ -8,6 +8,7 @@ from typing import Any
 
 from dovetail.errors import InternalError, Location
 from dovetail.language.sql import judge_functions as lists
+from dovetail.language.sql.lexing import names_of
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,18 @@ class Judged:
     def volatile(self) -> bool:
         """Whether two runs over the same data may differ: random values, samples."""
         return self.has_sample or bool(self.functions & lists.VOLATILE)
+
+    @property
+    def unrepeatable(self) -> str:
+        """Why a later run over the same data may answer otherwise; empty when it may not.
+
+        A column called ``current_date`` counts as the word: only a text without it is sure.
+        """
+        if self.has_sample:
+            return "it takes a sample"
+        called = self.functions & (lists.VOLATILE | lists.CLOCK)
+        called |= names_of(self.sql) & lists.CLOCK & lists.BARE_WORDS
+        return f"it calls {min(called)}" if called else ""
 
     def with_files(self, replacements: Sequence[str]) -> str:
         """The text with each file function, in order of ``files``, replaced by other SQL."""

@@ -374,13 +374,16 @@ def _summed(entries: list[Entry], by: str) -> tuple[Figures, list[tuple[str, Fig
     overall, sums = Figures(), defaultdict[str, Figures](Figures)
     for entry in entries:
         failed = entry.error is not None
-        overall.add(entry.milliseconds, entry.rows, entry.bytes, failed=failed)
+        kept = entry.cached
+        overall.add(entry.milliseconds, entry.rows, entry.bytes, failed=failed, cached=kept)
         if by == "source":
             for part in entry.parts:
-                sums[part.source].add(part.milliseconds, part.rows, part.bytes, failed=failed)
+                sums[part.source].add(
+                    part.milliseconds, part.rows, part.bytes, failed=failed, cached=kept
+                )
         else:
             key = _began(entry).date().isoformat() if by == "day" else "(you)"
-            sums[key].add(entry.milliseconds, entry.rows, entry.bytes, failed=failed)
+            sums[key].add(entry.milliseconds, entry.rows, entry.bytes, failed=failed, cached=kept)
     return overall, sorted(sums.items(), reverse=by == "day")
 
 

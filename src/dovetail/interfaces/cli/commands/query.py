@@ -94,6 +94,19 @@ def query(
         str | None,
         Option("--max-bytes", metavar="SIZE", help="Fail when more is moved from the sources."),
     ] = None,
+    cache: Annotated[
+        str | None,
+        Option(
+            "--cache",
+            metavar="[AGE]",
+            bare="on",
+            value=r"\d[\w.]*",
+            help="Answer with kept rows, 5m old at most or AGE; else keep these rows.",
+        ),
+    ] = None,
+    no_cache: Annotated[
+        bool, Option("--no-cache", help="Run the query, whatever is configured.")
+    ] = False,
     stats: Annotated[
         bool, Option("--stats", help="Print rows, bytes and times as one JSON line on stderr.")
     ] = False,
@@ -142,6 +155,7 @@ def query(
         limit,
         seconds("--timeout", timeout),
         values,
+        _cache_wish(cache, no_cache, reads_stdin),
     )
     limits = {
         "max_rows": max_rows,
@@ -181,6 +195,17 @@ def query(
                 raise
 
     return Job(messages, work)
+
+
+def _cache_wish(age: str | None, never: bool, reads_stdin: bool) -> bool | float | None:
+    """Whether to use the cache, and up to what age in seconds; None is as configured."""
+    from dovetail.interfaces.cli.quantities import seconds
+
+    if never and age is not None:
+        raise UsageError("--cache and --no-cache exclude each other")
+    if never or reads_stdin:  # what comes in there comes once
+        return False
+    return True if age == "on" else seconds("--cache", age)
 
 
 def _check_stdin(texts: Sequence[Text]) -> None:
