@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
+from dovetail.execution.result import Result
 from dovetail.session import Session
 
 
@@ -47,7 +50,7 @@ def check(
     outcome: Outcome | None = None
     for rules in (True, False):
         with session.sql(sql, params, rules=rules) as result:
-            rows = result.rows()
+            rows = rows_of(result)
             made = [type_ for _, type_ in result.columns]
             how = "with all rules" if rules else "without rules"
             assert _plain(made, widths) == _plain(types, widths), (
@@ -92,6 +95,18 @@ def same(a: Any, b: Any) -> bool:
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
     return type(a) is type(b) and a == b
+
+
+def rows_of(result: Result) -> list[tuple[Any, ...]]:
+    """The rows as DuckDB's client has them: an interval is so many days and microseconds."""
+    return [tuple(map(_as_duckdb, row)) for row in result.rows()]
+
+
+def _as_duckdb(value: Any) -> Any:
+    if not isinstance(value, pa.MonthDayNano):
+        return value
+    microseconds = value.nanoseconds // 1000
+    return timedelta(days=30 * value.months + value.days, microseconds=microseconds)
 
 
 def _key(row: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -458,6 +458,15 @@ def test_database_files_need_a_table(folder: Folder) -> None:
 # --- read_… calls ---------------------------------------------------------------------------------
 
 
+def test_types_by_name_of_a_file_without_rows(folder: Folder) -> None:
+    """DuckDB takes the only line of a wide file for data, and misses the named columns."""
+    names = "id,r,k,n,v,w,s,c,d,t,b,x"
+    folder.write("empty.csv", names + "\n")
+    assert folder.call("read_csv", ["empty.csv"], types={"id": "BIGINT", "x": "DOUBLE"}) == []
+    table = folder.paths().function("read_csv", ["empty.csv"], {"types": {"x": "DOUBLE"}})
+    assert [c.name for c in table.columns] == names.split(",")
+
+
 def test_options_of_calls(folder: Folder) -> None:
     folder.write("semi.csv", "id;amount\n1;2,50\n2;3,75\n")
     assert folder.call("read_csv", "semi.csv", delim=";", decimal_separator=",") == [

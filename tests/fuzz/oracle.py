@@ -19,7 +19,7 @@ from dovetail.session import Session
 from tests.fuzz.random_queries import Queries, Query
 from tests.fuzz.worlds import World, world
 from tests.servers import Server
-from tests.three_ways import differ, same
+from tests.three_ways import differ, rows_of, same
 
 RULES = tuple(dict.fromkeys(rule.__name__ for rule in optimizer.RULES))
 QUERIES_PER_WORLD = 300
@@ -80,7 +80,7 @@ def judge(
     """
     try:
         with session.sql(query.text, rules=rules, timeout=TIMEOUT) as result:
-            rows = result.rows()
+            rows = rows_of(result)
             types = [type_ for _, type_ in result.columns]
     except Exception as error:  # DuckDB has an answer: ours that has none is wrong, however it ends
         return f"{type(error).__name__}: {error}"

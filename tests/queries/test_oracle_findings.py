@@ -89,6 +89,11 @@ CASES = {
     "from td q6 right join td q7 on q6.r = q7.id where q7.d = q5.d)",
     "exists over a limit": "select id, d from tb q5 where exists (select * "
     "from (select * from td q7 where q7.d = q5.d limit 1) q)",
+    # Seed 254919122, query 296: how a computed truth comes over from MySQL.
+    "a test for NULL": "select b is null as o, id in (1, 2) as p from tb",
+    "a truth that is not shown": "select min(q1.v) filter (where q2.f) as o "
+    "from tb q1, (select d in (date '2024-01-01') as f from tb) q2",
+    "an interval": "select interval '30' day as o, interval '14' month as p from tb",
     "exists on text": "select id from tb "
     "where exists (select 1 from td where td.s = tb.s and td.b)",
 }

@@ -12,6 +12,7 @@ are read as text here and converted by a *guard* that accepts only what the type
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -235,6 +236,8 @@ def _look_csv(
     if "sample_size" not in options and sum(s[1] for s in stamps) <= _FULL_SNIFF_BYTES:
         options["sample_size"] = -1
     options.setdefault("comment", "")
+    if _names_columns(options):
+        options.setdefault("header", True)
     dialect, sniffed = _sniff(connection, files, paths[0], options)
     given_types = options.get("types", {})
     read_options = {**options, **dialect, **hive}
@@ -361,6 +364,17 @@ def _require_same_columns(
                     f"{path} has no column {missing[0]}, which {other} has; "
                     f"{function}({sql_string(files.shown)}, union_by_name = true) reads it as NULL"
                 )
+
+
+def _names_columns(options: Mapping[str, Any]) -> bool:
+    """Whether the types are given for columns that only a header can name.
+
+    DuckDB takes the one line of a file without rows for data, and then misses the columns.
+    """
+    types = options.get("types")
+    if not isinstance(types, Mapping) or not types or "names" in options:
+        return False
+    return not any(re.fullmatch(r"column\d+", str(name)) for name in types)
 
 
 def _guards(

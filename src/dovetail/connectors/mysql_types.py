@@ -180,7 +180,7 @@ def road(column: OutputColumn) -> Road:
     if target == "INTERVAL":
         return Road("{0}", "text", "CAST({0} AS INTERVAL)", 20)
     if target == "BOOLEAN":
-        return Road("({0} + 0)", "boolean", None, 24)
+        return Road("(({0}) + 0)", "boolean", None, 24)
     if target in ("HUGEINT", "UHUGEINT"):
         return Road("{0}", "decimal(38,0)", f"CAST({{0}} AS {target})", 70)
     if column.type.decimal is not None:
@@ -194,7 +194,7 @@ def road(column: OutputColumn) -> Road:
         # As text a FLOAT has only six digits; as DOUBLE it has all of them.
         return Road("CAST({0} AS DOUBLE)", "float", None, 32)
     if base == "bit":
-        return Road("({0} + 0)", _CARRIERS[target], None, 24)
+        return Road("(({0}) + 0)", _CARRIERS[target], None, 24)
     carrier = _CARRIERS.get(target)
     if carrier is None:
         place = column.label or column.name
