@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -133,3 +134,18 @@ def test_another_workspace_has_its_own(
     owner = user(other, "ann")
     upload(other, owner, "customers.csv", CUSTOMERS)
     assert other.folder / "cache" != kept.folder / "cache"
+
+
+def test_rows_that_are_too_old_are_swept(local: Callable[..., Workspace]) -> None:
+    config = Config.model_validate({"cache": {"enabled": True, "max_age": "500ms"}})
+    workspace = local(config=config, secret_key=KEY)
+    owner = user(workspace, "ann")
+    dataset = upload(workspace, owner, "customers.csv", CUSTOMERS)
+    assert cache_of(workspace, owner, dataset.id)[0] == "miss"
+    folder = workspace.folder / "cache"
+    assert len(list(folder.glob("*.result"))) == 1
+    until = time.monotonic() + 30
+    while list(folder.glob("*.result")) and time.monotonic() < until:
+        workspace.sweep()
+    assert not list(folder.glob("*.result"))
+    assert cache_of(workspace, owner, dataset.id)[0] == "miss"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from datetime import timedelta
 
 from sqlalchemy import delete, func, select, update
 
+from dovetail.cache.lookup import store_of
 from dovetail.workspace.history import UNFINISHED
 from dovetail.workspace.idempotency import LIFE
 from dovetail.workspace.models import (
@@ -37,6 +39,7 @@ class Sweeper:
     def sweep(self) -> None:
         """One round."""
         self._results()
+        self._kept_rows()
         self._history()
         self._datasets()
         self._rest()
@@ -69,6 +72,12 @@ class Sweeper:
                     .values(result_bytes=None, expires_at=moment)
                 )
         self._unlink(gone)
+
+    def _kept_rows(self) -> None:
+        """Rows in the cache that are too old to be an answer."""
+        cache = self._store.kept_results
+        with contextlib.suppress(OSError):
+            store_of(cache).clear(older=cache.max_age)
 
     def _history(self) -> None:
         limits = self._store.limits
