@@ -253,6 +253,11 @@ class Limits(_Model):
         gt=0,
         description="Bytes that all fragments of one query may fetch from the sources.",
     )
+    max_download: Size | None = Field(
+        default=2_000_000_000,
+        gt=0,
+        description="Bytes of one file read from an address (`https://…`), and of those kept.",
+    )
     temp_space: Size | None = Field(default=None, gt=0, description="Disk space for spilling.")
     temp_directory: LocalPath | None = Field(
         default=None,

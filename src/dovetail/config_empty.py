@@ -33,6 +33,7 @@ class EmptyLimits(_Copied):
     timeout: float | None = None
     max_rows: int | None = None
     max_bytes_moved: int | None = None
+    max_download: int | None = 2_000_000_000
     temp_space: int | None = None
     temp_directory: Path | None = None
 

@@ -16,9 +16,10 @@ from dovetail.connectors.base import Connector
 from dovetail.errors import DataError, DovetailError, Location, UnknownNameError
 
 if TYPE_CHECKING:
-    from dovetail.connectors.files import PathsConnector
+    from dovetail.connectors.files import FileTable, PathsConnector
     from dovetail.connectors.files_lines import LinesConnector
     from dovetail.connectors.open_lines import OpenLines
+    from dovetail.downloads import Downloads
     from dovetail.language.sql.judge import FileFunction
 
 _GLOB = frozenset("*?[/\\~")
@@ -31,15 +32,17 @@ class LocalTables:
         self,
         directories: Sequence[Path],
         stdin: Path | None,
-        data: Mapping[str, Path],
+        data: Mapping[str, str | Path],
         spool_directory: str,
         taken: Sequence[str],
+        downloads: Downloads | None = None,
     ) -> None:
         self.connectors: dict[str, Connector] = {}
         self._directories = directories
         self._stdin = stdin
         self._data = {name.lower(): path for name, path in data.items()}
         self._spool = Path(spool_directory)
+        self._downloads = downloads
         self._name = "local" if "local" not in taken else "_dovetail_local"
         self._lock = threading.Lock()
         self._spooled: Path | None = None
@@ -71,7 +74,7 @@ class LocalTables:
                 return self._open().spooled(self._spooled_stdin(self._stdin))
             if name.lower() in self._data:
                 return self._named(name, self._data[name.lower()])
-            return self._open().path(name) if is_path(name) else None
+            return self._at(name) if is_path(name) else None
         if not is_path(parts[0]) or catalogs.source_name(parts[0]) is not None:
             return None
         return self._in_database(parts)
@@ -99,20 +102,43 @@ class LocalTables:
                 raise DataError(f"standard input cannot be read: {error.strerror}") from None
         return self._lines
 
-    def _named(self, name: str, path: Path) -> TableInfo:
+    def _at(self, path: str) -> FileTable:
+        """The table of a path or an address."""
+        fetched = self._fetched(path)
+        if fetched is None:
+            return self._open().path(path)
+        return self._open().reading(str(fetched), None, {})
+
+    def _fetched(self, path: str) -> Path | None:
+        """The file of an address; None for a path, and where no addresses are read."""
+        if self._downloads is None or "://" not in path:
+            return None
+        from dovetail.downloads import is_address
+
+        return self._downloads.fetch(path) if is_address(path) else None
+
+    def _named(self, name: str, path: str | Path) -> TableInfo:
         from dovetail.connectors.files import FileTable
 
-        table = self._open().path(str(path))
+        table = self._at(str(path))
         return FileTable(self._name, "", name, table.files, refind=table.refind)
 
     def function(self, call: FileFunction) -> TableInfo:
         """The table of a ``read_csv(…)`` call."""
         try:
-            return self._open().function(call.name, call.arguments, call.options)
+            arguments = tuple(self._local(value) for value in call.arguments)
+            return self._open().function(call.name, arguments, call.options)
         except DovetailError as error:
             if error.location is None:
                 error.location = call.location
             raise
+
+    def _local(self, argument: object) -> object:
+        """An argument of a call with the files of addresses in their place."""
+        if isinstance(argument, list):
+            return [self._local(item) for item in argument]
+        fetched = self._fetched(argument) if isinstance(argument, str) else None
+        return argument if fetched is None else str(fetched)
 
     @property
     def spool_directory(self) -> Path:
@@ -163,7 +189,7 @@ class LocalTables:
         from dovetail.config import DuckDBSettings, SQLiteSettings
         from dovetail.connectors.registry import open_connector
 
-        kind, path = self._open().database(parts[0])
+        kind, path = self._open().database(str(self._fetched(parts[0]) or parts[0]))
         with self._lock:
             name = self._databases.get((kind, path))
             if name is None:
@@ -202,10 +228,17 @@ class LocalTables:
                 self.connectors[self._name] = self._paths
             return self._paths
 
+    def refresh(self) -> None:
+        """Fetch addresses again on next use."""
+        if self._downloads is not None:
+            self._downloads.forget()
+
     def close(self) -> None:
         """Close the connectors; whoever waits for standard input waits no more."""
         if self._lines is not None:
             self._lines.stop()
+        if self._downloads is not None:
+            self._downloads.close()
         for connector in self.connectors.values():
             connector.close()
 

@@ -46,6 +46,7 @@ from dovetail.planning import Planned, Planner
 if TYPE_CHECKING:
     from dovetail.cache.lookup import Lookup
     from dovetail.config import Config
+    from dovetail.downloads import Downloads, Web
     from dovetail.explanation import Explanation
     from dovetail.program import Program
 
@@ -86,13 +87,15 @@ class Session:
         only_tables: Mapping[str, tuple[str, str | None, str]] | None = None,
         temporary_directory: str | Path | None = None,
         cache_scope: str = "",
+        web: Web | None = None,
     ) -> None:
         """``allowed_directories`` are where bare ``'path'`` tables may lie (besides the
         configuration's); ``stdin`` is a file with what the table ``stdin`` holds; ``data`` gives
         further files names. ``only_tables`` maps names to ``(source, schema, table)`` and makes
         these all that a query can see: no other table, no file. The session's private folder is
         made in ``temporary_directory`` (default: the system's). Kept results are found again only
-        under the same ``cache_scope``.
+        under the same ``cache_scope``. ``web`` lets a query read addresses (``https://…`` in FROM);
+        without it they are refused.
         """
         from dovetail.connectors.extensions import extension_path
         from dovetail.connectors.registry import open_connector
@@ -125,7 +128,8 @@ class Session:
             Path(d).resolve() for d in (*config.allowed_directories, *allowed_directories)
         )
         self._stdin = None if stdin is None else Path(stdin)
-        self._data = {name: Path(path) for name, path in (data or {}).items()}
+        self._data = dict(data or {})
+        self._web = web
         self._only_tables = only_tables
         self._cache_scope = cache_scope
         self._closed = False
@@ -377,8 +381,22 @@ class Session:
                     only_tables=self._only_tables,
                     spool_directory=self._temporary,
                     library=library,
+                    downloads=self._downloads(),
                 )
             return self._planner
+
+    def _downloads(self) -> Downloads | None:
+        if self._web is None:
+            return None
+        from dovetail.downloads import Downloads
+
+        limits = self.config.limits
+        return Downloads(
+            self._web,
+            Path(self._temporary),
+            most_bytes=limits.max_download,
+            timeout=limits.timeout,
+        )
 
     def _macros(self) -> Library:
         if not self.config.macros:
@@ -471,8 +489,10 @@ class Session:
         return [ColumnDescription(name, type_, True) for name, type_ in planned.columns]
 
     def refresh(self, source: str | None = None) -> None:
-        """Read the catalog of one source, or of all, anew on next use."""
+        """Read the catalog of one source, or of all, anew on next use; then addresses too."""
         self._catalogs.refresh(source)
+        if source is None and self._planner is not None:
+            self._planner.refresh()
 
     # -- end ------------------------------------------------------------------------------------
 

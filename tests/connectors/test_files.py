@@ -424,7 +424,7 @@ def test_near_names_and_missing_files(folder: Folder) -> None:
 
 @pytest.mark.parametrize("path", ["https://example.org/a.csv", "s3://bucket/a.csv", "http://x/y"])
 def test_addresses_are_not_read(folder: Folder, path: str) -> None:
-    with pytest.raises(NotSupportedError, match="addresses are not read"):
+    with pytest.raises(NotSupportedError, match="this address is not read"):
         folder.read(path)
 
 

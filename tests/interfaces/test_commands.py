@@ -190,7 +190,7 @@ def test_progress_in_a_log(dovetail: Command) -> None:
 
 HEAVY = (  # noqa: SIM905 - a row of names
     "textual fastapi pandas polars pyspark rich numpy psycopg pymysql connectorx keyring "
-    "pyarrow.dataset pyarrow.parquet tabulate"
+    "pyarrow.dataset pyarrow.parquet tabulate httpx"
 ).split()
 HEAVIER = [*HEAVY, "duckdb", "pyarrow", "sqlglot", "yaml", "pydantic"]
 

@@ -247,7 +247,7 @@ def find_files(
     """
     if "://" in pattern.split("/", 2)[0] + "//" and pattern.partition("://")[1]:
         raise NotSupportedError(
-            f"{pattern}: addresses are not read; download the file, or configure a source"
+            f"{pattern}: this address is not read; download the file, or configure a source"
         )
     expanded = os.path.expanduser(pattern)
     full = os.path.join(base_directory, expanded)

@@ -41,6 +41,7 @@ from dovetail.types import Type
 if TYPE_CHECKING:
     from dovetail.connectors.files_lines import LinesConnector
     from dovetail.connectors.open_lines import OpenLines
+    from dovetail.downloads import Downloads
     from dovetail.planning.rule_tables import RuleTables
 
 _Key = tuple[
@@ -61,10 +62,11 @@ class Planner:
         *,
         directories: Sequence[Path],
         stdin: Path | None,
-        data: Mapping[str, Path],
+        data: Mapping[str, str | Path],
         only_tables: Mapping[str, tuple[str, str | None, str]] | None = None,
         spool_directory: str,
         library: Library | None = None,
+        downloads: Downloads | None = None,
     ) -> None:
         self._reference = reference
         self._library = library or Library()
@@ -72,9 +74,15 @@ class Planner:
         self._connectors = connectors
         self._lock = threading.Lock()
         self._kept: OrderedDict[_Key, tuple[dict[TableKey, TableInfo], Planned]] = OrderedDict()
-        self._local = LocalTables(directories, stdin, data, spool_directory, catalogs.sources)
+        self._local = LocalTables(
+            directories, stdin, data, spool_directory, catalogs.sources, downloads
+        )
         self._rules: RuleTables | None = None
         self._only = None if only_tables is None else OnlyTables(only_tables, catalogs)
+
+    def refresh(self) -> None:
+        """Fetch addresses again on next use."""
+        self._local.refresh()
 
     def close(self) -> None:
         """Give back what local tables hold."""

@@ -53,15 +53,16 @@ def parse_data(given: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for item in given:
         name, equals, path = item.partition("=")
-        if not equals:
-            path = item
+        if not equals or "/" in name:  # an address may hold a = of its own
+            equals, path = "", item
             name = re.sub(r"\W+", "_", Path(item).name.split(".")[0]).strip("_").lower()
             name = f"t_{name}" if not name or name[0].isdigit() else name
         if not re.fullmatch(r"[A-Za-z_]\w*", name) or not path:
             raise UsageError(f'--data takes NAME=PATH with a plain name, not "{item}"')
         if name in found:
             raise UsageError(f'--data: "{name}" names both {found[name]} and {path}')
-        if not any(c in path for c in "*?[") and not Path(path).expanduser().exists():
+        local = "://" not in path and not any(c in path for c in "*?[")
+        if local and not Path(path).expanduser().exists():
             raise UsageError(f"--data {name}: there is no file {path}")
         found[name] = path
     return found

@@ -45,6 +45,9 @@ class SourceFlags(ConfigFlags):
             help="Add a source for this run: postgres://user@host/db, mysql://…, or a path.",
         ),
     ] = field(default_factory=list)
+    allow_http: Annotated[
+        bool, Option("--allow-http", help="Read http:// addresses too, which nothing protects.")
+    ] = False
 
 
 @dataclass(frozen=True)

@@ -47,9 +47,11 @@ class Run:
         if given:
             changed = config.limits.model_copy(update=given)
             config = config.model_copy(update={"limits": changed})
+        from dovetail.downloads import Web
         from dovetail.session import Session
 
-        with Session(config, allowed_directories=["/"], **options) as session:
+        web = Web(flags.allow_http)
+        with Session(config, allowed_directories=["/"], web=web, **options) as session:
             # A query that has no rows yet is inside `session.sql`: there is no result to cancel.
             self.interruption.register(session.close)
             yield session

@@ -92,7 +92,7 @@ def _flags(where: SourceFlags) -> list[str]:
             given += [flag, value]
     for source in where.source:
         given += ["--source", source]
-    return given
+    return [*given, "--allow-http"] if where.allow_http else given
 
 
 COMMANDS = {"shell": shell}
