@@ -10,9 +10,13 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from tests.interfaces.conftest import PROGRAM, Command, environment
+
+from dovetail.config import Config
+from dovetail.interfaces.cli.commands.query import ENGINES
 
 CONFIGURATION = """\
 sources:
@@ -361,3 +365,46 @@ def test_diff(folder: Path, dovetail: Command) -> None:
         done = dovetail("diff", *arguments)
         assert (done.code, done.out) == (code, ""), arguments
         assert words in done.err
+
+
+def test_the_engine_of_a_query(dovetail: Command) -> None:
+    assert get_args(Config.model_fields["engine"].annotation) == ENGINES
+    assert dovetail("query", "--csv", "--engine", "duckdb", "select 1 as a").out == "a\n1\n"
+    done = dovetail("query", "--engine", "spark", "select 1")
+    assert (done.code, done.out) == (2, "")
+    assert '--engine takes duckdb, not "spark"' in done.err
+
+
+def test_nothing_is_asked_without_input(folder: Path) -> None:
+    for flags, words in (
+        (["--no-input"], b"--no-input"),
+        ([], b"Password"),
+    ):
+        terminal, keyboard = pty.openpty()
+        process = subprocess.Popen(
+            [str(PROGRAM), "users", "create", "ana", "--workspace", str(folder / "w"), *flags],
+            cwd=folder,
+            stdin=keyboard,
+            stdout=keyboard,
+            stderr=keyboard,
+            env=environment(folder),
+            start_new_session=True,
+        )
+        os.close(keyboard)
+        seen = b""
+        while words not in seen:
+            seen += os.read(terminal, 1024)
+        if flags:
+            assert process.wait(30) == 2
+        process.kill()
+        process.wait(30)
+        os.close(terminal)
+    done = subprocess.run(
+        [str(PROGRAM), "--no-input", "query", "--csv", "select 1 as a"],
+        cwd=folder,
+        capture_output=True,
+        timeout=60,
+        env=environment(folder),
+        check=True,
+    )
+    assert done.stdout == b"a\n1\n"

@@ -65,6 +65,9 @@ class MessageFlags:
         Option("--color", metavar="WHEN", help="Colour: auto, always or never."),
     ] = "auto"
     debug: Annotated[bool, Option("--debug", help="Show the trace of an error.")] = False
+    no_input: Annotated[
+        bool, Option("--no-input", help="Never ask for anything; what is missing is an error.")
+    ] = False
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,9 @@ from dovetail.interfaces.cli.output import Output, choose_output
 from dovetail.interfaces.cli.reading import Text, read_texts
 from dovetail.interfaces.cli.runtime import Job, Run
 
+ENGINES = ("duckdb",)
+"""Those that ``engine:`` of a configuration takes; a test holds the two together."""
+
 
 def query(
     sources: SourceFlags,
@@ -80,6 +83,9 @@ def query(
     dialect: Annotated[
         str, Option("--dialect", metavar="NAME", help="The SQL dialect the query is written in.")
     ] = "duckdb",
+    engine: Annotated[
+        str, Option("--engine", metavar="NAME", help="What finishes the work: duckdb.")
+    ] = "duckdb",
     timeout: Annotated[
         str | None, Option("--timeout", metavar="TIME", help="Stop after 60s, 5m, …")
     ] = None,
@@ -132,6 +138,8 @@ def query(
 
     if progress not in ("auto", "plain", "never"):
         raise UsageError(f'--progress takes auto, plain or never, not "{progress}"')
+    if engine not in ENGINES:
+        raise UsageError(f'--engine takes {" or ".join(ENGINES)}, not "{engine}"')
     if on_error not in ("stop", "continue"):
         raise UsageError(f'--on-error takes stop or continue, not "{on_error}"')
     texts = read_texts(sql, command or (), file or (), order)

@@ -43,7 +43,7 @@ def create(
     """
 
     def work(run: Run) -> None:
-        password = _password()
+        password = _password(ask=not messages.no_input)
         with _open(where) as workspace:
             if admin:
                 made = workspace.users.create_admin(name, password)
@@ -84,12 +84,14 @@ def listed(where: StoreFlags, out: OutputFlags, messages: MessageFlags) -> Job:
     return Job(messages, work)
 
 
-def _password() -> str:
+def _password(*, ask: bool) -> str:
     given = os.environ.get(_VARIABLE)
     if given is not None:
         return given
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\n")
+    if not ask:
+        raise UsageError(f"--no-input: give the password in {_VARIABLE}, or on standard input")
     import getpass
 
     first = getpass.getpass("Password (12 characters or more): ")
