@@ -86,6 +86,19 @@ def _lookups(federated: FederatedPlan, context: Context) -> list[KeyLookup]:
     return found
 
 
+# The words without parentheses as calls: DuckDB takes `CURRENT_DATE AS "current_date"` for a column
+# that is read before it is made.
+_CALLS: Mapping[type[exp.Expression], str] = {
+    exp.CurrentDate: "today",
+    exp.CurrentTime: "get_current_time",
+    exp.CurrentTimestamp: "get_current_timestamp",
+    exp.Localtime: "current_localtime",
+    exp.Localtimestamp: "current_localtimestamp",
+    exp.SessionUser: "session_user",
+    exp.CurrentCatalog: "current_catalog",
+}
+
+
 def statement_of(plan: nodes.Plan, names: Sequence[str]) -> tuple[Statement, str]:
     """SQL of a plan over fragments, once their relations are known; and the text to show."""
     # A name no query text can contain: relations are put in its place in the final text.
@@ -98,7 +111,10 @@ def statement_of(plan: nodes.Plan, names: Sequence[str]) -> tuple[Statement, str
         table = exp.Table(this=exp.Identifier(this=f"{mark}_{plan.number}_", quoted=True))
         return table, {c.name: c.name for c in plan.columns}
 
-    text = SqlBuilder(leaf).query(plan, names).sql(dialect="duckdb", copy=False)
+    query = SqlBuilder(leaf).query(plan, names)
+    for word in list(query.find_all(*_CALLS)):
+        word.replace(exp.Anonymous(this=_CALLS[type(word)]))
+    text = query.sql(dialect="duckdb", copy=False)
 
     def statement(relations: Mapping[int, str]) -> str:
         result = text
