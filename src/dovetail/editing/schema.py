@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from dovetail.errors import DovetailError
@@ -19,13 +21,23 @@ Columns = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class SourceNames:
-    """What is known of one source. ``state`` is ``loading``, ``ready`` or ``failed``."""
+    """What is known of one source. ``state`` is ``loading``, ``ready`` or ``failed``; ``read_at``
+    in seconds since the epoch."""
 
     name: str
     kind: str
     state: str
     tables: tuple[TableInfo, ...] = ()
     error: str = ""
+    read_at: float = 0.0
+
+    @cached_property
+    def searchable(self) -> tuple[tuple[TableInfo, str, str], ...]:
+        """Each table with its name and the names of its columns (a line each), in small letters."""
+        return tuple(
+            (table, table.name.lower(), "\n".join(c.name for c in table.columns).lower())
+            for table in self.tables
+        )
 
 
 class Schema:
@@ -68,7 +80,9 @@ class Schema:
     def _read(self, name: str) -> None:
         kind = self._known[name].kind
         try:
-            found = SourceNames(name, kind, "ready", tuple(self._session.tables(name)))
+            tables = tuple(self._session.tables(name))
+            found = SourceNames(name, kind, "ready", tables, read_at=time.time())
+            _ = found.searchable  # made here rather than while somebody types
         except DovetailError as error:
             found = SourceNames(name, kind, "failed", self._known[name].tables, error.message)
         with self._lock:

@@ -12,13 +12,11 @@ import pyarrow as pa
 import pytest
 from tests.interfaces.tui.conftest import Play, Tui
 
-from dovetail.catalog.model import ColumnInfo, TableInfo
 from dovetail.editing.history import History
 from dovetail.execution.profile import FragmentProfile, Profile
 from dovetail.interfaces.tui.catalog import Catalog
 from dovetail.interfaces.tui.drafts import Draft, Drafts, Saved
 from dovetail.session import Session
-from dovetail.types import parse_type
 
 
 def test_statements_one_by_one_and_an_error_that_leaves_the_result(play: Play) -> None:
@@ -32,15 +30,15 @@ def test_statements_one_by_one_and_an_error_that_leaves_the_result(play: Play) -
         await tui.keys("<ctrl+j>")
         error = tui.app.buffer.error
         assert error is not None
-        assert editor.error is not None
-        assert editor.error.line == 0
+        [mark] = editor.errors
+        assert mark.line == 0
         assert "syntax error" in tui.screen()
         assert tui.names == ["one"]
         assert tui.pane.stale
         assert "old result" in tui.status
         editor.move_cursor((0, 3))
         await tui.keys("<ctrl+x>e")
-        assert editor.cursor_location == (0, editor.error.column)
+        assert editor.cursor_location == (0, mark.column)
         await tui.keys("<f8>")
         assert "select x from" in tui.screen()
         assert "error" in tui.screen()
@@ -99,6 +97,34 @@ def test_completion(play: Play) -> None:
         assert "column varchar" in tui.screen().lower()
         await tui.keys("<enter>")
         assert tui.text.startswith("select trader from")
+
+    play(scenario)
+
+
+def test_several_errors_are_listed(play: Play) -> None:
+    async def scenario(tui: Tui) -> None:
+        editor = tui.app.buffer.editor
+        editor.text = (
+            "select 1 as one;\nselect qtty from trades;\nselect 2;\n"
+            "select price,\n  dai from trades"
+        )
+        await tui.keys("i<shift+f5>")
+        assert tui.names == ["one"]
+        screen = tui.screen()
+        assert "qtty" in screen
+        assert "line 5:" in screen
+        assert "again to the next" in screen
+        assert [(mark.line, mark.column, mark.width) for mark in editor.errors] == [
+            (1, 7, 4), (4, 2, 3),
+        ]  # fmt: skip
+        places = []
+        for _ in range(3):
+            await tui.keys("<ctrl+x>e")
+            places.append(editor.cursor_location)
+        assert sorted(set(places)) == [(1, 7), (4, 2)]
+        assert places[0] == places[2]
+        await tui.keys("x")
+        assert editor.errors == ()
 
     play(scenario)
 
@@ -216,7 +242,33 @@ def test_a_slow_query_leaves_the_screen_alive_and_is_cancelled_at_its_source(
     play(scenario, files=[])
 
 
-def test_the_cap_stops_fetching_and_says_so(play: Play) -> None:
+def test_all_rows_go_to_disk_or_it_is_said_that_there_is_no_room(
+    play: Play, tmp_path: Path
+) -> None:
+    async def scenario(tui: Tui) -> None:
+        tui.app.cap_rows = 10
+        tui.app.buffer.editor.text = "select i as id from range(100) t(i)"
+        await tui.keys("<alt+2><f5><alt+3>")
+        assert "10 of more" in tui.status
+        (tmp_path / "room").rmdir()
+        await tui.keys(":fetch all<enter>")
+        assert "cannot write the rows to" in tui.screen()
+        assert tui.grid.row_count == 10  # the result before stays
+        (tmp_path / "room").mkdir()
+        await tui.keys("<alt+3>:fetch all<enter>")
+        assert tui.grid.row_count == 100
+        assert "100 rows" in tui.status
+
+    (tmp_path / "room").mkdir()
+    with Session.open({"limits": {"temp_directory": str(tmp_path / "room")}}) as over:
+        play(scenario, over=over)
+
+
+def test_the_cap_stops_fetching_and_says_so(
+    play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
     async def scenario(tui: Tui) -> None:
         tui.app.cap_rows = 1000
         tui.app.buffer.editor.text = "select i as id from range(100000) t(i)"
@@ -225,6 +277,9 @@ def test_the_cap_stops_fetching_and_says_so(play: Play) -> None:
         assert tui.grid.row_count == 1000
         await tui.keys("<alt+3>:fetch all<enter>")
         assert tui.grid.row_count == 100_000
+        assert list(tmp_path.glob("dovetail-rows-*")) == []  # mapped, and without a name
+        await tui.keys("G")
+        assert tui.grid.cells.text(tui.grid.row_at(tui.grid.place), 0) == "99999"
         assert "100,000 rows" in tui.status
         await tui.keys("<alt+3>:limit 7<enter><alt+2><f5>")
         assert tui.grid.row_count == 7
@@ -265,6 +320,11 @@ def test_history_is_searched_and_inserted(play: Play, tmp_path: Path) -> None:
         assert "select 1 as first" in tui.screen()
         await tui.keys(":failed")
         assert "select boom" in tui.screen()
+        assert "no column boom" in tui.screen()
+        await tui.keys("<escape><f8>slctbm")  # letters in order
+        assert "select boom" in tui.screen()
+        assert "select 1 as first" not in tui.screen()
+        await tui.keys("<escape><f8>:failed")
         assert "select 1 as first" not in tui.screen()
         await tui.keys("<escape><f8>first<f5>")
         assert tui.names == ["first"]
@@ -295,7 +355,7 @@ def test_the_catalog(play: Play, tmp_path: Path) -> None:
         await tui.settle()
         assert "shop duckdb, read-only" in tui.screen()
         assert "gone ✗" in tui.screen()  # the other source works all the same
-        await tui.keys("<alt+1><space><down><space>")
+        await tui.keys("<alt+1><space><down><down><space>")
         assert "odd name varchar" in tui.screen()
         await tui.keys("y")
         assert tui.copied == "shop.orders"
@@ -311,25 +371,6 @@ def test_the_catalog(play: Play, tmp_path: Path) -> None:
 
     with Session.open(config) as over:
         play(scenario, over=over)
-
-
-def test_the_filter_of_a_large_catalog_is_quick(session: Session) -> None:
-    import time
-
-    from dovetail.editing.schema import Schema, SourceNames
-    from dovetail.interfaces.tui.keys import Sequences
-
-    columns = tuple(ColumnInfo(f"column_{n}", parse_type("BIGINT"), "bigint") for n in range(20))
-    tables = tuple(TableInfo("big", "main", f"table_{n:05}", columns) for n in range(10_000))
-    schema = Schema(session)
-    schema._known["big"] = SourceNames("big", "duckdb", "ready", tables)
-    catalog = Catalog(schema, Sequences([], "catalog"))
-    catalog._wanted = "tbl_9"
-    before = time.process_time()
-    found = catalog._tables(schema.sources[-1])
-    assert time.process_time() - before < 0.1
-    assert len(found) == 200
-    assert "9" in found[0].name
 
 
 def test_layout_and_small_screens(play: Play) -> None:

@@ -13,7 +13,8 @@ from dovetail.interfaces.tui.drafts import Drafts
 async def drag(tui: Tui, start: tuple[int, int], end: tuple[int, int]) -> None:
     """Press the mouse, move it, let it go."""
     for kind, (x, y) in (
-        (events.MouseDown, start), (events.MouseMove, end), (events.MouseUp, end),
+        (events.MouseMove, start), (events.MouseDown, start),
+        (events.MouseMove, end), (events.MouseUp, end),
     ):  # fmt: skip
         event = kind(None, x, y, 0, 0, 1, False, False, False, screen_x=x, screen_y=y)
         tui.app.screen._forward_event(event)

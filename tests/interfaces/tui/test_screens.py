@@ -65,7 +65,11 @@ def test_screens(
         await take("help")
         await tui.keys("<escape>C")
         await take("columns")
-        await tui.keys("<escape>")
+        await tui.keys("<escape>4|<alt+c>")
+        await take("chart")
+        await tui.keys("<escape>4|,zx")
+        await take("filters")
+        await tui.keys("<enter>")
         editor = tui.app.buffer.editor
         editor.text = "select t. from trades t where qty > 40"
         editor.focus()

@@ -262,13 +262,14 @@ class Analyst:
             ("min", text(f"min({name})", kind)),
             ("max", text(f"max({name})", kind)),
         ]
-        if kind.id in _NUMERIC:
+        if self.is_number(column):
             number = f"{name}::DOUBLE"
+            quantiles = f"quantile_cont({number}, [0.25, 0.5, 0.75])"
             facts += [
                 ("mean", f"round(avg({number}), 2)::VARCHAR"),
-                ("median", f"round(median({number}), 2)::VARCHAR"),
-                ("quartiles", f"round(quantile_cont({number}, 0.25), 2)::VARCHAR || ' and ' || "
-                 f"round(quantile_cont({number}, 0.75), 2)::VARCHAR"),
+                ("median", f"round({quantiles}[2], 2)::VARCHAR"),
+                ("quartiles", f"round({quantiles}[1], 2)::VARCHAR || ' and ' || "
+                 f"round({quantiles}[3], 2)::VARCHAR"),
                 ("standard deviation", f"round(stddev_samp({number}), 2)::VARCHAR"),
                 ("sum", f"sum({name})::VARCHAR"),
             ]  # fmt: skip
@@ -281,38 +282,64 @@ class Analyst:
             facts.append(
                 ("lengths", f"min(length({name}))::VARCHAR || '–' || max(length({name}))::VARCHAR")
             )
-        head = ["count(*)", f"count({name})", f"count(DISTINCT {name})"]
+        head = ["count(*)", f"count({name})"]
         row = self.query(
             f"SELECT {', '.join([*head, *(sql for _, sql in facts)])} FROM {source}"
         ).to_pylist()[0]
         values = list(row.values())
-        known = [(n, v) for (n, _), v in zip(facts, values[3:], strict=True) if v is not None]
+        known = [(n, v) for (n, _), v in zip(facts, values[2:], strict=True) if v is not None]
+        top, distinct = self._frequent(column, view)
         return ColumnStatistics(
             this.name,
             this.type,
             int(values[0]),
             self.table.num_rows,
             int(values[0]) - int(values[1]),
-            int(values[2]),
+            distinct,
             tuple(known),
-            tuple(self.top(column, view)),
-            tuple(self._histogram(column, view)),
+            tuple(top),
+            tuple(self.histogram(column, view)),
         )
 
     def top(self, column: int, view: View, limit: int = 10) -> list[tuple[str | None, int]]:
         """The most frequent values with their counts; ties in the order of the values."""
+        return self._frequent(column, view, limit)[0]
+
+    def _frequent(
+        self, column: int, view: View, limit: int = 10
+    ) -> tuple[list[tuple[str | None, int]], int]:
+        """The most frequent values, and how many different ones there are."""
         this, kind = self.columns[column], self.kinds[column]
         name = quoted(this.name)
         table = self.query(
-            f"SELECT {text_expression('v', kind)} AS t, n FROM (SELECT {name} AS v, count(*) AS n "
+            f"WITH g AS MATERIALIZED (SELECT {name} AS v, count(*) AS n "
             f"FROM {_ROWS}{where(view, self.columns)} GROUP BY {name}) "
-            f"ORDER BY n DESC, v NULLS LAST LIMIT {limit}"
+            f"SELECT {text_expression('v', kind)} AS t, n, (SELECT count(v) FROM g) AS different "
+            f"FROM g ORDER BY n DESC, v NULLS LAST LIMIT {limit}"
         )
-        return list(zip(table.column(0).to_pylist(), table.column(1).to_pylist(), strict=True))
+        texts, counts, different = (column.to_pylist() for column in table.columns)
+        return list(zip(texts, counts, strict=True)), different[0] if different else 0
 
-    def _histogram(self, column: int, view: View) -> list[tuple[str, int]]:
-        kind = self.kinds[column]
-        if kind.id not in _NUMERIC:
+    def is_number(self, column: int) -> bool:
+        """Whether the column holds numbers."""
+        return self.kinds[column].id in _NUMERIC
+
+    def numbers(self, column: int, rows: Sequence[int]) -> dict[int, float]:
+        """Row number → value, of these rows; NULL, NaN and infinities are left out."""
+        import pyarrow as pa
+
+        name = f"{quoted(self.columns[column].name)}::DOUBLE"
+        with self._cursor() as cursor:
+            cursor.register("chosen", pa.table({"row": pa.array(rows, pa.int64())}))
+            found = cursor.sql(
+                f"SELECT {ROW}, {name} FROM {_ROWS} WHERE {ROW} IN (SELECT row FROM chosen) "
+                f"AND isfinite({name})"
+            ).fetchall()
+        return dict(found)
+
+    def histogram(self, column: int, view: View) -> list[tuple[str, int]]:
+        """``(least value, rows)`` of equal ranges from the least number to the greatest."""
+        if not self.is_number(column):
             return []
         name = f"{quoted(self.columns[column].name)}::DOUBLE"
         filters = where(view, self.columns)

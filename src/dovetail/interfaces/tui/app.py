@@ -29,7 +29,7 @@ from dovetail.editing.tokens import tokens_of
 from dovetail.errors import DovetailError, InternalError
 from dovetail.faults import fault_of_ours
 from dovetail.interfaces.tui.buffer import BufferPane
-from dovetail.interfaces.tui.catalog import Catalog, Node
+from dovetail.interfaces.tui.catalog import Catalog, CatalogTree, Node
 from dovetail.interfaces.tui.clipboard import Clipboard
 from dovetail.interfaces.tui.command_panes import PANES
 from dovetail.interfaces.tui.commands import Commands
@@ -42,6 +42,7 @@ from dovetail.interfaces.tui.keys import Sequences, all_keys, shown_keys
 from dovetail.interfaces.tui.prompt_line import PromptLine
 from dovetail.interfaces.tui.result import ResultPane
 from dovetail.interfaces.tui.running import REPORT_HINT, QueryRun, duration
+from dovetail.interfaces.tui.spool import Spool
 from dovetail.script.desk import Desk
 from dovetail.script.statements import split
 
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
 _DRAFT_SECONDS = 1.0
 _LEAST_SIZE = (80, 24)
 _FACTS = 20
+_CHECKED = 20  # statements behind one that failed
+_SOURCES = 3  # that the status line names
 _TWICE_SECONDS = 0.5
 _FAULT = "{}.\n\nNothing of your work is lost: editor tabs and results are as they were."
 _CRASH = "{}.\n\nYour editor tabs are kept; `dovetail tui` brings them back."
@@ -150,6 +153,7 @@ class DovetailApp(App[int]):
         self._numbers = 0
         self._batches = 0
         self._queue: list[Callable[[], QueryRun | None]] = []
+        self._batch: tuple[BufferPane | None, list[Statement]] = (None, [])
         self._previous_buffer: str | None = None
         self._draft_timer: Any = None
         self._hint_timer: Any = None
@@ -357,7 +361,8 @@ class DovetailApp(App[int]):
             self.update_tab(self.buffer)
 
     def _keep_drafts(self) -> None:
-        self.drafts.keep(self._saved())
+        if self._is_set_up and self.screen_stack:  # a timer may go off while the screens go
+            self.drafts.keep(self._saved())
 
     # -- running -----------------------------------------------------------------------------------
 
@@ -380,6 +385,7 @@ class DovetailApp(App[int]):
         )
         self._batches += 1
         batch = self._batches
+        self._batch = (buffer, list(statements))
         self._queue = [
             partial(self._start, buffer, s, number, batch) for number, s in enumerate(statements, 1)
         ]
@@ -404,7 +410,7 @@ class DovetailApp(App[int]):
             self._queue.pop(0)()
 
     def _start(
-        self, buffer: BufferPane, statement: Statement, number: int, batch: int
+        self, buffer: BufferPane, statement: Statement, number: int, batch: int, **options: Any
     ) -> QueryRun | None:
         sql = statement.text
         values = self.values_for(sql)
@@ -427,6 +433,7 @@ class DovetailApp(App[int]):
             batch,
             max_rows=self.cap_rows,
             max_bytes=self.settings.max_bytes,
+            **options,
         )
         self.update_status()
         return run
@@ -440,12 +447,14 @@ class DovetailApp(App[int]):
         return {name: TYPES[kind](text) for name, (kind, text) in given if name in used}
 
     def fetch_all(self, pane: ResultPane) -> None:
-        """Run the query of a result again without the cap."""
+        """Run the query of a result again; what the cap would leave out goes to disk."""
         self._batches += 1
         statement = Statement(pane.sql, pane.query_at, 0, 0, True)
-        before, self.cap_rows = self.cap_rows, sys.maxsize
-        self._start(self.buffer, statement, 1, self._batches)
-        self.cap_rows = before
+        self.focus_when_ready = True
+        folder = self.session.config.limits.temp_directory
+        self._start(
+            self.buffer, statement, 1, self._batches, spool=lambda schema: Spool(schema, folder)
+        )
 
     async def on_buffer_pane_run_changed(self, event: BufferPane.RunChanged) -> None:
         """There is news of a query."""
@@ -463,6 +472,8 @@ class DovetailApp(App[int]):
         if run.state == "failed" and run.error is not None:
             self.last_errors = [run.error.kind, *self.last_errors][:_FACTS]
             self._queue.clear()
+            if run.error.location is not None:  # a mistake in the text: there may be more
+                self._check_rest(run)
         self.history.add(
             run.sql,
             "tui",
@@ -485,6 +496,25 @@ class DovetailApp(App[int]):
         if run.state == "capped":
             self.tell(f"the first {run.rows:,} rows; :fetch all brings the rest")
         self._next_statement()
+
+    def _check_rest(self, run: QueryRun) -> None:
+        """Say what is wrong with the statements that were to run after one that failed."""
+        buffer, statements = self._batch
+        rest = [s for s in statements if s.start > run.at]
+        if not rest:
+            return
+
+        def work() -> None:
+            found: list[tuple[DovetailError, int]] = []
+            for statement in rest[:_CHECKED]:
+                with suppress(DovetailError):  # a source that is down says nothing about it
+                    values = self.values_for(statement.text)
+                    errors = self.desk.check(split(statement.text), values)
+                    found += [(error, statement.start) for error in errors]
+            if found and buffer is not None and buffer.is_attached:
+                self.call_from_thread(buffer.add_errors, found)
+
+        self.run_worker(work, thread=True, group="check")
 
     def cancel(self) -> None:
         """Cancel the queries of the front buffer."""
@@ -538,11 +568,19 @@ class DovetailApp(App[int]):
             parts += pane.status()
         if self.limit is not None:
             parts.append(f"limit {self.limit:,}")
-        profile = self.session.config.profile
-        if profile:
-            parts.append(profile)
+        parts.append(self._where())
         parts.append(_memory())
         self._status_line.update(" · ".join(p for p in parts if p))
+
+    def _where(self) -> str:
+        """The sources that the shown result came from, else those that are open; the profile."""
+        pane = self.buffer.pane
+        run = pane.run if pane is not None else None
+        fragments = run.profile.fragments if run is not None and run.profile is not None else ()
+        names = list(dict.fromkeys(f.source for f in fragments))
+        names = names or [source.name for source in self.schema.sources]
+        shown = ", ".join(names[:_SOURCES]) + (" …" if len(names) > _SOURCES else "")
+        return " ".join(part for part in (shown, self.session.config.profile) if part)
 
     @property
     def mode(self) -> str:
@@ -677,6 +715,13 @@ class DovetailApp(App[int]):
         made = self.commands.catalog(event.action, event.node)
         if made is not None:
             self.run_worker(made, group="actions")
+
+    def on_catalog_tree_dropped(self, event: CatalogTree.Dropped) -> None:
+        """A name was dragged into the editor."""
+        editor = self.buffer.editor
+        if event.node.kind not in ("root", "error") and editor.region.contains(event.x, event.y):
+            editor.drop(self.catalog.sql_name(event.node), event.x, event.y)
+            editor.focus()
 
     def on_tree_node_selected(self, event: Any) -> None:
         """Enter or a click on a node of the catalog."""

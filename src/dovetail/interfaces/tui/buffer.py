@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +76,7 @@ class BufferPane(Vertical):
         self._text = text
         self._count = 0
         self._error: DovetailError | None = None
+        self._error_at = 0
         self._error_panel = Static("", classes="error", markup=False)
         self._tabs = EdgeTabs(classes="results")
         self._switcher = ContentSwitcher()
@@ -135,7 +136,7 @@ class BufferPane(Vertical):
     # -- running ----------------------------------------------------------------------------------
 
     def start(
-        self, title: str, sql: str, start: Start, at: int, batch: int, **limits: int
+        self, title: str, sql: str, start: Start, at: int, batch: int, **limits: Any
     ) -> QueryRun:
         """Run a query whose statement begins ``at`` characters into the editor's text.
 
@@ -154,7 +155,7 @@ class BufferPane(Vertical):
         def changed() -> None:
             self.post_message(self.RunChanged(self, pane, run))
 
-        run = QueryRun(sql, start, changed, **limits)
+        run = QueryRun(sql, at, start, changed, **limits)
         self.runs = [r for r in self.runs if r.active] + [run]
         pane.run = run
         run.begin()
@@ -222,7 +223,9 @@ class BufferPane(Vertical):
         """A tab was chosen."""
         event.stop()
         if event.tab is not None and event.tab.id is not None:
-            self._switcher.current = event.tab.id.removeprefix("tab-")
+            wanted = event.tab.id.removeprefix("tab-")
+            if any(pane.id == wanted for pane in self.panes):  # it may be closed by now
+                self._switcher.current = wanted
 
     # -- errors -----------------------------------------------------------------------------------
 
@@ -231,21 +234,42 @@ class BufferPane(Vertical):
         """The error that is shown."""
         return self._error
 
-    def show_error(self, error: DovetailError | None, at: int) -> None:
-        """Show what was wrong with the statement that begins ``at``; None clears it."""
-        self._error = error
+    def show_error(
+        self,
+        error: DovetailError | None,
+        at: int,
+        others: Sequence[tuple[DovetailError, int]] = (),
+    ) -> None:
+        """Show what was wrong with the statement that begins ``at``, and with ``others`` that were
+        to run after it; None clears it."""
+        self._error, self._error_at = error, at
         panel = self._error_panel
         panel.set_class(error is not None, "open")
         if error is None:
-            self.editor.show_error(0, None)
+            self.editor.show_errors(())
             return
         text = str(error)
         missing = [s for s in error.suggestions if s not in text]
         if missing:
             text += f"\ndid you mean {' or '.join(missing[:3])}?"
-        if not isinstance(error, InternalError) and error.location is not None:
-            text += "\nCtrl+X E goes there"
+        for other, start in others:
+            row = self.editor.location_of(start)[0]
+            line = row + (other.location.line if other.location is not None else 1)
+            text += f"\nline {line}: {other.message}"
+        everything = [(error, at), *others]
+        placed = [
+            (start, found.location)
+            for found, start in everything
+            if found.location is not None and not isinstance(found, InternalError)
+        ]
+        if placed:
+            text += f"\nCtrl+X E goes there{', again to the next' if len(placed) > 1 else ''}"
         if getattr(error, "retryable", False):
             text += "\nF5 tries again"
         panel.update(text)
-        self.editor.show_error(at, error.location)
+        self.editor.show_errors(placed)
+
+    def add_errors(self, others: Sequence[tuple[DovetailError, int]]) -> None:
+        """Further errors beside the one that is shown."""
+        if self._error is not None:
+            self.show_error(self._error, self._error_at, others)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import time
+import re
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from dovetail.catalog.model import TableInfo
 
 _FOUND = 200  # tables that a filter shows
+_SHOWN = 1_000  # tables of one schema that are listed without a filter
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,35 @@ class Node:
 
 
 class CatalogTree(Tree[Node]):
-    """The tree itself; its keys come from the keymap."""
+    """The tree itself; its keys come from the keymap. Names can be dragged out of it."""
+
+    class Dropped(Message):
+        """A node was let go at this place of the screen."""
+
+        def __init__(self, node: Node, x: int, y: int) -> None:
+            super().__init__()
+            self.node = node
+            self.x, self.y = x, y
+
+    _held: Node | None = None
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        """Take hold of the node under the mouse."""
+        line = event.style.meta.get("line")
+        node = self.get_node_at_line(line) if line is not None else None
+        self._held = node.data if node is not None else None
+
+    def on_leave(self, event: events.Leave) -> None:
+        """Keep the mouse as soon as it leaves: until then it may be a click."""
+        if self._held is not None:
+            self.capture_mouse()
+
+    def on_mouse_up(self, event: events.MouseUp) -> None:
+        """Let go."""
+        held, self._held = self._held, None
+        self.release_mouse()
+        if held is not None and not self.region.contains(*event.screen_offset):
+            self.post_message(self.Dropped(held, *event.screen_offset))
 
 
 class Catalog(Vertical, Edged):
@@ -66,7 +97,6 @@ class Catalog(Vertical, Edged):
         self._schema = schema
         self._keys = keys
         self._wanted = ""
-        self.read_at: dict[str, float] = {}
         self.marked: TableInfo | None = None
 
     def compose(self) -> ComposeResult:
@@ -109,8 +139,6 @@ class Catalog(Vertical, Edged):
                 for column, type_ in self._schema.columns((name,)):
                     self._add_column(node, column, type_)
         for source in self._schema.sources:
-            if source.state == "ready":
-                self.read_at.setdefault(source.name, time.time())
             self._add_source(source)
         self.names_tree.root.expand()
         for node in self._all(self.names_tree.root):
@@ -128,7 +156,10 @@ class Catalog(Vertical, Edged):
         label.append(f"{state} {source.kind}, read-only", "dim")
         node = self.names_tree.root.add(label, Node("source", source.name, source.name))
         if source.state == "failed":
-            node.add_leaf(Text(visible(source.error), "red"), Node("error", source.name))
+            text = f"{visible(source.error)} (r tries again)"
+            node.add_leaf(Text(text, "red"), Node("error", source.name))
+        if source.state == "ready":
+            node.add_leaf(Text(_summary(source), "dim"), Node("error", source.name))
         if source.state == "loading" and not source.tables:
             node.add_leaf(Text("reading the catalog", "dim"), Node("error", source.name))
         schemas: dict[str, list[TableInfo]] = {}
@@ -140,30 +171,35 @@ class Catalog(Vertical, Edged):
                 parent = node.add(Text(visible(name)), Node("schema", name, source.name))
                 if self._wanted:
                     parent.expand()
-            for table in tables:
+            for table in tables[:_SHOWN]:
                 shown = Text(visible(table.name))
                 if table.row_estimate is not None:
                     shown.append(f" ~{table.row_estimate:,}", "dim")
                 # Its columns are added when it is opened.
                 parent.add(shown, Node("table", table.name, source.name, table))
+            if len(tables) > _SHOWN:
+                more = f"{len(tables) - _SHOWN:,} more; / finds them"
+                parent.add_leaf(Text(more, "dim"), Node("error", source.name))
         if self._wanted and schemas:
             node.expand()
 
     def _tables(self, source: SourceNames) -> list[TableInfo]:
         if not self._wanted:
             return list(source.tables)
-        found = [(r, t) for t in source.tables if (r := _rank(t.name.lower(), self._wanted)) >= 0]
+        letters = _fuzzy(self._wanted)
+        found = [
+            (_rank(name, self._wanted), table)
+            for table, name, _ in source.searchable
+            if letters.search(name)
+        ]
         if not found:  # by the names of columns
-            return [
-                t
-                for t in source.tables
-                if any(_rank(c.name.lower(), self._wanted) >= 0 for c in t.columns)
-            ][:_FOUND]
+            hits = (table for table, _, columns in source.searchable if letters.search(columns))
+            return list(islice(hits, _FOUND))
         found.sort(key=lambda pair: pair[0])
         return [table for _, table in found[:_FOUND]]
 
     def _fits(self, name: str) -> bool:
-        return not self._wanted or _rank(name.lower(), self._wanted) >= 0
+        return not self._wanted or _fuzzy(self._wanted).search(name.lower()) is not None
 
     def _add_column(self, node: TreeNode[Node], name: str, type_: str, note: str = "") -> None:
         label = Text(visible(name))
@@ -240,11 +276,20 @@ class Catalog(Vertical, Edged):
         return quote_name(node.name)
 
 
+def _summary(source: SourceNames) -> str:
+    """How much there is in a source, and how old that knowledge is."""
+    known = [t.row_estimate for t in source.tables if t.row_estimate is not None]
+    rows = f", ~{sum(known):,} rows" if known else ""
+    count = len(source.tables)
+    read = datetime.fromtimestamp(source.read_at).strftime("%H:%M")
+    return f"{count:,} table{'' if count == 1 else 's'}{rows}, read {read}"
+
+
+def _fuzzy(wanted: str) -> re.Pattern[str]:
+    """The letters in order, within one line."""
+    return re.compile(r"[^\n]*?".join(re.escape(letter) for letter in wanted))
+
+
 def _rank(name: str, wanted: str) -> int:
-    """How well a name fits: 0 begins with it, 1 holds it, 2 has its letters in order, -1 not."""
-    if name.startswith(wanted):
-        return 0
-    if wanted in name:
-        return 1
-    letters = iter(name)
-    return 2 if all(letter in letters for letter in wanted) else -1
+    """How well a name that has the letters fits: it begins with them, holds them, or neither."""
+    return 0 if name.startswith(wanted) else 1 if wanted in name else 2

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from typing import Any
+from collections.abc import Awaitable, Sequence
 
+from dovetail.editing.joins import Suggestion, suggest_joins
 from dovetail.interfaces.tui.catalog import Node
 from dovetail.interfaces.tui.command_panes import Panes
 
@@ -53,15 +53,36 @@ class CatalogKeys(Panes):
         await self.app.run_statements([statement], focus_results=True)
 
     def _suggest_join(self, node: Node) -> None:
-        suggest: Any = getattr(self.app.session, "suggest_joins", None)
-        marked = self.app.catalog.marked
-        if suggest is None:
-            self.app.tell("this build does not suggest joins", error=True)
-        elif marked is None or node.table is None:
+        marked, this = self.app.catalog.marked, node.table
+        if marked is None or this is None or marked == this:
             self.app.tell("mark one table with m, then press j on another")
+            return
+        name = self.app.schema.short_name(this)
+        found = suggest_joins(marked, this, name)
+        if not found:
+            self.app.tell(f"no key of {marked.name} or {this.name} is in the other")
+        elif len(found) == 1:
+            self._insert_join(found[0].sql)
         else:
-            names = [marked.qualified_name, node.table.qualified_name]
-            self._beside(
-                lambda: suggest(names),
-                lambda found: self._put(str(getattr(next(iter(found), ""), "sql", ""))),
-            )
+            self._choose_join(found)
+
+    def _insert_join(self, sql: str) -> None:
+        self.do_to_editor()
+        self._put(sql)
+
+    def _choose_join(self, found: Sequence[Suggestion]) -> None:
+        from dovetail.interfaces.tui.screens.listing import ListScreen
+
+        def find(wanted: str) -> list[tuple[str, str, str]]:
+            low = wanted.lower()
+            return [
+                (str(number), item.sql, item.evidence)
+                for number, item in enumerate(found)
+                if low in item.sql.lower()
+            ]
+
+        def chosen(answer: tuple[str, str] | None) -> None:
+            if answer is not None:
+                self._insert_join(found[int(answer[0])].sql)
+
+        self.app.push_screen(ListScreen("joins", find, "Enter inserts"), chosen)

@@ -90,7 +90,11 @@ class Editing(Panes):
         """A question becomes SQL in the buffer, to be looked at before it is run."""
         ask: Any = getattr(self.app.session, "ask", None)
         if ask is None:
-            self.app.tell("this build cannot turn questions into SQL", error=True)
+            self.app.tell(
+                "no translator is configured, so a question cannot become SQL; write SQL, or take "
+                "an earlier query from the history (F8)",
+                error=True,
+            )
             return
 
         def submit(text: str) -> None:

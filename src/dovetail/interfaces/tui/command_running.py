@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from dovetail.editing.statements import statements_of
+from dovetail.errors import DovetailError, UsageError
 from dovetail.interfaces.tui.command_panes import Panes
 from dovetail.script.statements import split
 
 if TYPE_CHECKING:
+    from dovetail.interfaces.tui.charts import Chart
     from dovetail.interfaces.tui.result import ResultPane
 
 
@@ -112,15 +115,28 @@ class Running(Panes):
             )
 
     def do_chart(self) -> None:
-        """A bar chart of the frequent values of this column, or a histogram of numbers."""
+        """A chart of this column, or of the columns that are selected."""
+        from dovetail.interfaces.tui.charts import chart, likely_kind
+
         pane = self.app.buffer.pane
         if pane is None or pane.grid is None:
+            self.app.tell("there is no result to draw")
             return
-        grid, column, view = pane.grid, pane.grid.column, pane.grid.view
+        grid = pane.grid
+        columns = grid.selection()[2] if grid.selected_from is not None else (grid.column,)
+        analyst, view, rows = grid.analyst, grid.view, grid.rows
 
-        def done(made: Any) -> None:
-            from dovetail.interfaces.tui.screens.statistics import chart_text
+        def make(kind: str, show: Callable[[Chart | DovetailError], None]) -> None:
+            def ask() -> Chart | DovetailError:
+                try:
+                    return chart(analyst, kind, columns, view, rows)
+                except UsageError as error:
+                    return error
 
-            self.open_screen("text", f"chart of {made.name}", chart_text(made))
+            self._beside(ask, show)
 
-        self._beside(lambda: grid.analyst.statistics(column, view), done)
+        first = likely_kind(analyst, columns)
+        self._beside(
+            lambda: chart(analyst, first, columns, view, rows),
+            lambda made: self.open_screen("chart", made, make),
+        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from dovetail.interfaces.tui.command_base import CommandBase
@@ -50,25 +49,15 @@ class Screens(CommandBase):
 
     def do_history(self) -> None:
         """Past queries."""
+        from dovetail.interfaces.tui.past import note_of, past_queries
         from dovetail.interfaces.tui.screens.listing import ListScreen
 
         sqls: dict[str, str] = {}
 
         def find(wanted: str) -> list[tuple[str, str, str]]:
-            words = wanted.split()
-            failed, slow = ":failed" in words, ":slow" in words
-            source = next((w[1:] for w in words if w.startswith("@")), None)
-            text = " ".join(w for w in words if w[0] not in ":@")
-            found = []
-            for entry in self.app.history.entries(
-                text, failed=failed, slower_than=1000 if slow else None, source=source
-            ):
-                sqls[str(entry.id)] = entry.sql
-                when = datetime.fromtimestamp(entry.started).strftime("%m-%d %H:%M")
-                rows = "error" if entry.error else f"{entry.rows or 0:,} rows"
-                took = f"{entry.milliseconds or 0:,.0f} ms"
-                found.append((str(entry.id), entry.sql, f"{when} {rows:>12} {took:>9}"))
-            return found
+            found = past_queries(self.app.history, wanted)
+            sqls.update({str(entry.id): entry.sql for entry in found})
+            return [(str(entry.id), entry.sql, note_of(entry)) for entry in found]
 
         def chosen(answer: tuple[str, str] | None) -> None:
             if answer is None:
@@ -104,6 +93,11 @@ class Screens(CommandBase):
                 pane.filter_to("keep", column, made.top[int(number)][0])
 
         self.app.push_screen(StatisticsScreen(made), chosen)
+
+    def _screen_chart(self, made: Any, make: Callable[..., None]) -> None:
+        from dovetail.interfaces.tui.screens.chart import ChartScreen
+
+        self.app.push_screen(ChartScreen(made, make, self.app.copy))
 
     def _screen_filters(self, pane: ResultPane) -> None:
         from dovetail.interfaces.tui.screens.listing import ListScreen

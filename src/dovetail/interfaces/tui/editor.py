@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import ClassVar, NamedTuple
 
 from rich.style import Style
 from rich.text import Text
@@ -21,10 +22,20 @@ from dovetail.editing.schema import Schema
 from dovetail.editing.statements import Statement, statement_at, statements_of
 from dovetail.editing.tokens import tokens_of
 from dovetail.errors import Location
+from dovetail.interfaces.tui.highlighting import Highlighted
 from dovetail.interfaces.tui.keys import Sequences
 from dovetail.interfaces.tui.vi import INSERT, ViKeys
 
 _LISTED = 8
+_NEAR = 10_000  # characters before and behind the cursor that completion looks at in a long text
+
+
+class Mark(NamedTuple):
+    """The place of an error, counted from 0, and how many characters it takes."""
+
+    line: int
+    column: int
+    width: int
 
 
 class CompletionList(OptionList, can_focus=False):
@@ -63,14 +74,13 @@ class CompletionList(OptionList, can_focus=False):
         return self.items[self.highlighted] if self.highlighted is not None else None
 
 
-class SqlEditor(TextArea):
+class SqlEditor(Highlighted):
     """SQL text. Keys that it does not know itself are actions of the application."""
 
     BINDINGS: ClassVar[list[BindingType]] = []
 
     # Lines are drawn while the text area is still being made.
-    error: Location | None = None
-    _error_width = 1
+    errors: tuple[Mark, ...] = ()
 
     class Acted(Message):
         """A key asks for an action of the application."""
@@ -100,7 +110,6 @@ class SqlEditor(TextArea):
         super().__init__(
             text,
             language="sql",
-            theme="css",
             soft_wrap=False,
             tab_behavior="indent",
             show_line_numbers=True,
@@ -222,48 +231,71 @@ class SqlEditor(TextArea):
             return Statement(body, start + lead, start + lead + len(body), start + len(text), True)
         return statement_at(self.text, self.offset_of_cursor)
 
-    def show_error(self, start: int, location: Location | None) -> None:
-        """Mark the place of an error in the statement that begins at ``start``; None clears it."""
-        self.error = None
-        if location is not None:
-            row, column = self.location_of(start)
-            line = row + location.line - 1
-            column = location.column - 1 + (column if location.line == 1 else 0)
-            text = self.document.get_line(line) if line < self.document.line_count else ""
-            word = re.match(r"\w*", text[column:])
-            self._error_width = max(1, len(word[0]) if word else 1)
-            self.error = Location(line, column, location.excerpt)
+    def show_errors(self, found: Sequence[tuple[int, Location]]) -> None:
+        """Mark the places of errors, each in the statement that begins at its offset."""
+        self.errors = tuple(self._placed(start, location) for start, location in found)
         self._line_cache.clear()
         self.refresh()
 
+    def _placed(self, start: int, location: Location) -> Mark:
+        row, column = self.location_of(start)
+        line = row + location.line - 1
+        column = location.column - 1 + (column if location.line == 1 else 0)
+        text = self.document.get_line(line) if line < self.document.line_count else ""
+        word = re.match(r"\w*", text[column:])
+        return Mark(line, column, max(1, len(word[0]) if word else 1))
+
     def get_line(self, line_index: int) -> Text:
-        """A line, with the place of the error underlined."""
+        """A line, with the places of errors underlined."""
         line = super().get_line(line_index)
-        if self.error is not None and line_index == self.error.line:
-            at = self.error.column
-            line.stylize(Style(color="red", underline=True, bold=True), at, at + self._error_width)
+        for mark in self.errors:
+            if mark.line == line_index:
+                style = Style(color="red", underline=True, bold=True)
+                line.stylize(style, mark.column, mark.column + mark.width)
         return line
+
+    def drop(self, text: str, x: int, y: int) -> None:
+        """Insert a text at a place of the screen."""
+        row = min(y - self.region.y + self.scroll_offset.y, self.document.line_count - 1)
+        column = x - self.region.x - self.gutter_width + self.scroll_offset.x
+        at = (row, max(0, min(column, len(self.document.get_line(row)))))
+        self.insert(text, at)
 
     # -- completion -------------------------------------------------------------------------------
 
     def on_text_area_changed(self, event: TextArea.Changed) -> None:
         """Open or narrow the list while something is typed."""
-        if self.error is not None:
-            self.show_error(0, None)
+        if self.errors:
+            self.show_errors(())
         if not self._typed or not self.has_focus:
             self._completions.offer([])
             return
         self._typed = False
-        offset = self.offset_of_cursor
-        if self._completions.is_open or opens_by_itself(self.text, offset):
-            self._offer(offset)
+        text, base, offset = self._around_cursor()
+        if self._completions.is_open or opens_by_itself(text, offset - base):
+            self._offer()
 
     def edit_complete(self) -> None:
         """Open the list."""
-        self._offer(self.offset_of_cursor)
+        self._offer()
 
-    def _offer(self, offset: int) -> None:
-        items = complete(self.text, offset, self._schema)[: _LISTED * 8]
+    def _around_cursor(self) -> tuple[str, int, int]:
+        """The text to complete in, where it begins, and the cursor, both as offsets of the whole.
+
+        Of a long text it is what stands near; a mark that seems to end the statement before, but
+        stands in a string, costs no more than a poorer list.
+        """
+        text, offset = self.text, self.offset_of_cursor
+        if len(text) <= _NEAR:
+            return text, 0, offset
+        base = text.rfind(";\n", max(0, offset - _NEAR), offset) + 1
+        base = base or max(0, offset - _NEAR)
+        return text[base : offset + _NEAR], base, offset
+
+    def _offer(self) -> None:
+        text, base, offset = self._around_cursor()
+        found = complete(text, offset - base, self._schema)[: _LISTED * 8]
+        items = [replace(item, start=item.start + base) for item in found]
         self._completions.offer(items)
         if items:
             row, column = self.location_of(items[0].start)
@@ -380,9 +412,11 @@ class SqlEditor(TextArea):
         )
 
     def edit_goto_error(self) -> None:
-        """To the place of the last error."""
-        if self.error is not None:
-            self.move_cursor((self.error.line, self.error.column))
+        """To the place of the error, or of the next of several."""
+        places = [(mark.line, mark.column) for mark in self.errors]
+        if places:
+            behind = [place for place in places if place > self.cursor_location]
+            self.move_cursor((behind or places)[0])
 
     def select_next(self, text: str, *, replace_with: str | None = None) -> bool:
         """Select the next place of ``text``, after replacing the one that is selected."""

@@ -90,7 +90,7 @@ class ResultBase(Vertical):
         self._column_search = ""  # what `\\` looked for, while it was the last search
         self._format = ""
         self._job = 0
-        self._shown_rows = -1
+        self._shown = (-1, True)  # rows, and whether more may come
         self._pattern_columns: tuple[int, ...] | None = None
 
     def compose(self) -> ComposeResult:
@@ -122,11 +122,12 @@ class ResultBase(Vertical):
         if run.schema is not None and (run.state != "failed" or run.rows):
             # With a sort in force rows wait for the end: they would jump about.
             sorted_ = self.grid is not None and bool(self.grid.view.sort) and run.active
+            news = (run.rows, run.active)  # the end may bring rows that were on disk
             if self.grid is None:
                 self._open_grid(run.table(), run.columns)
-                self._shown_rows = run.rows
-            elif self._shown_rows != run.rows and not sorted_:
-                self._shown_rows = run.rows
+                self._shown = news
+            elif self._shown != news and not sorted_:
+                self._shown = news
                 assert self.analyst is not None
                 self.analyst.replace(run.table())
                 self.grid.grown()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from dovetail.execution.profile import Profile
     from dovetail.execution.result import Result
+    from dovetail.interfaces.tui.spool import Spool
 
 _TELL_SECONDS = 0.05
 REPORT_HINT = "; send it along with what you did before"
@@ -34,13 +35,21 @@ class QueryRun:
     def __init__(
         self,
         sql: str,
+        at: int,
         start: Start,
         on_change: Callable[[], None],
         *,
         max_rows: int,
         max_bytes: int,
+        spool: Callable[[pa.Schema], Spool] | None = None,
     ) -> None:
+        """``at`` is where the statement begins in the editor's text.
+
+        At ``max_rows`` or ``max_bytes`` fetching ends; with ``spool`` it goes on to a file, and so
+        many are what is shown until all have come.
+        """
         self.sql = sql
+        self.at = at
         self.state = "planning"
         self.columns: list[Column] = []
         self.schema: pa.Schema | None = None
@@ -56,6 +65,7 @@ class QueryRun:
         self._start = start
         self._on_change = on_change
         self._max_rows, self._max_bytes = max_rows, max_bytes
+        self._make_spool = spool
         self._batches: list[pa.RecordBatch] = []
         self._cancels: list[Callable[[], None]] = []
         self._lock = threading.Lock()
@@ -125,11 +135,16 @@ class QueryRun:
                 return
             self._add_cancel(result.cancel)
             self.profile = result.profile
+            # Before there are columns: without room for the file the result before stays.
+            spool = None if self._make_spool is None else self._make_spool(result.schema)
             self.schema = result.schema
             self.columns = output_columns(result.columns)
             if self.active:
                 self.state = "running"
-            self._fetch(result)
+            if spool is None:
+                self._fetch(result)
+            else:
+                self._fetch_all(result, spool)
             self.warnings = result.warnings
             if self.active:
                 self.state = "done"
@@ -165,6 +180,26 @@ class QueryRun:
             if self.state == "capped":
                 result.cancel()
                 return
+
+    def _fetch_all(self, result: Result, spool: Spool) -> None:
+        held = 0
+        try:
+            for batch in result.batches():
+                if self._cancelled.is_set():
+                    break
+                spool.add(batch)
+                if self.rows < self._max_rows and held < self._max_bytes:
+                    self._batches.append(batch)
+                    held += batch.nbytes
+                self.rows += batch.num_rows
+                self.bytes += batch.nbytes
+                self._tell(now=self.rows == batch.num_rows)
+        except CancelledError:
+            pass
+        except BaseException:
+            spool.discard()
+            raise
+        self._batches = spool.finish()
 
 
 def _call(cancels: list[Callable[[], None]]) -> None:

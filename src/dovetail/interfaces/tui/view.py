@@ -145,6 +145,11 @@ def _moved(order: tuple[int, ...], seen: tuple[int, ...], column: int, by: int) 
     return tuple(kept)
 
 
+_SMALL = frozenset(
+    ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER",
+     "UBIGINT", "UHUGEINT", "DECIMAL", "FLOAT", "DOUBLE", "BOOLEAN", "TIME", "UUID")
+)  # fmt: skip
+
 # -- the same as SQL --------------------------------------------------------------------------
 
 
@@ -162,6 +167,11 @@ def as_text(column: Column) -> str:
 def is_plain_case(pattern: str) -> bool:
     """Whether case is ignored: a pattern without capitals."""
     return pattern == pattern.lower()
+
+
+def _is_small(type_name: str) -> bool:
+    """Whether the text of such values never has a capital: ``1e+308``, ``inf``, ``2026-01-05``."""
+    return type_name.partition("(")[0] in _SMALL
 
 
 def condition(filter_: Filter, columns: Sequence[Column]) -> str:
@@ -183,7 +193,7 @@ def text_test(kind: str, pattern: str, column: Column) -> str:
     text = as_text(column)
     if kind == "regex":
         return f"coalesce(regexp_matches({text}, {sql_string(pattern)}), false)"
-    if is_plain_case(pattern):
+    if is_plain_case(pattern) and pattern != pattern.upper() and not _is_small(column.type):
         text = f"lower({text})"
     if kind == "exact":
         return f"coalesce(contains({text}, {sql_string(pattern)}), false)"

@@ -79,16 +79,6 @@ def facts_text(made: ColumnStatistics) -> str:
     return "\n".join(lines)
 
 
-def chart_text(made: ColumnStatistics) -> str:
-    """Bars for the ranges of a number, or for the most frequent values of anything else."""
-    bars = made.histogram or tuple(("NULL" if v is None else shown(v), n) for v, n in made.top)
-    most = max((count for _, count in bars), default=1)
-    label = max((len(cut(name, 30)) for name, _ in bars), default=0)
-    return "\n".join(
-        f"{cut(name, 30):>{label}} {bar(count / most, 60)} {count:,}" for name, count in bars
-    )
-
-
 def bar(share: float, length: int) -> str:
     """A bar of eighths of a character."""
     eighths = round(share * length * 8)
