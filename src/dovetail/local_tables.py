@@ -74,7 +74,9 @@ class LocalTables:
                 return self._open().spooled(self._spooled_stdin(self._stdin))
             if name.lower() in self._data:
                 return self._named(name, self._data[name.lower()])
-            return self._at(name) if is_path(name) else None
+            # As './trades.dat' is: a file whose ending says nothing is known by its first bytes.
+            a_file = is_path(name) or ("." in name and Path(name).is_file())
+            return self._at(name) if a_file else None
         if not is_path(parts[0]) or catalogs.source_name(parts[0]) is not None:
             return None
         return self._in_database(parts)

@@ -313,6 +313,16 @@ def test_an_archive_is_read_by_its_own_name(folder: Path, dovetail: Command) -> 
     assert dovetail("query", "--csv", "select count(*) as n from 'all.zip'").out == "n\n8\n"
 
 
+def test_a_file_whose_ending_says_nothing(folder: Path, dovetail: Command) -> None:
+    (folder / "trades.dat").write_bytes((folder / "trades.csv").read_bytes())
+    for name in ("trades.dat", "./trades.dat"):
+        done = dovetail("query", "--csv", f"select count(*) as n from '{name}'")
+        assert (done.code, done.out) == (0, "n\n8\n"), done.err
+    done = dovetail("query", "select * from 'trades.bin'")
+    assert (done.code, done.out) == (1, "")
+    assert 'no table "trades.bin"' in done.err
+
+
 def test_the_end_of_the_text_has_a_name(dovetail: Command) -> None:
     done = dovetail("sql", "format", "select 1 from")
     assert done.code == 1
