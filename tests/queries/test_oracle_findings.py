@@ -94,6 +94,9 @@ CASES = {
     "a truth that is not shown": "select min(q1.v) filter (where q2.f) as o "
     "from tb q1, (select d in (date '2024-01-01') as f from tb) q2",
     "an interval": "select interval '30' day as o, interval '14' month as p from tb",
+    # Seed 749025898, query 146: an aggregate of outer columns is one of the outer query.
+    "an outer aggregate": "select (select min(q.k) from (select max(x) as m from te) f) as o "
+    "from (select k from te) q",
     "exists on text": "select id from tb "
     "where exists (select 1 from td where td.s = tb.s and td.b)",
 }

@@ -18,6 +18,7 @@ from dovetail.plan import nodes
 from dovetail.plan.expressions import (
     PlanSubquery,
     column,
+    free_columns,
     function_name,
     plan_free_columns,
     substitute_plan,
@@ -96,6 +97,10 @@ class Grouping:
                 raise NotModelled("nested aggregates")
             if any(isinstance(n, PlanSubquery | exp.Window) for n in node.walk()):
                 raise NotModelled("subquery or window inside an aggregate")
+            used = {name for c in _arguments(node) for name in free_columns(c)}
+            if used and not used & self._input_names:
+                # It counts the rows of the query around, and groups that.
+                raise NotModelled("an aggregate over columns of the outer query alone")
             if node not in self._aggregates:
                 self._aggregates[node.copy()] = self._make_item(node.copy(), "aggregate")
             return column(self._aggregates[node].column.name)
