@@ -40,6 +40,9 @@ from dovetail.plan.shapes import alike_across, passed
 # By how much the estimate of a number of keys may be wrong: within that, the keys are counted when
 # they are there, and sent if they pay.
 _UNSURE = 20
+# Keys of a whole table with so large a part of the target's values are probably all of them: one
+# column refers to the other, and the number of its values is only estimated.
+_WHOLE = 0.4
 # Seconds that keys cost whatever their number: a statement to collect them, another text for the
 # source, and the sources are asked one after the other.
 _STAGE = 0.002
@@ -149,7 +152,7 @@ def _worth(
         if cost.transfer(source, target.plan, saved) < _STAGE:
             return None
     most = most_keys(cost, source, target.plan, edge.column)
-    if most < 1 or keys > most * _UNSURE or (share > 0.9 and _unfiltered(edge.keys)):
+    if most < 1 or keys > most * _UNSURE or (share > _WHOLE and _unfiltered(edge.keys)):
         return None
     return DynamicFilter(
         number,
