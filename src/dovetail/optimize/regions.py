@@ -303,16 +303,24 @@ def most_keys(cost: Cost, source: str, plan: nodes.Plan, name: str) -> int:
     """How many keys for the column ``name`` of a fragment pay at most.
 
     With n keys it costs n times a key and its rows, found by an index or by looking every row up
-    among the keys; without them all of its rows.
+    among the keys; without them all of its rows: joined and grouped by the source, and brought over.
     """
     costs = cost.capabilities[source].costs
-    rows = cost.cardinality.rows(plan)
-    each = rows / cost.cardinality.distinct(plan, name)
+    rows, read = cost.cardinality.rows(plan), cost.cardinality.rows(_read(plan))
+    values = cost.cardinality.distinct(plan, name)
     everything = cost.transfer(source, plan, rows)
-    one = costs.key + cost.transfer(source, plan, each)
-    found = everything / (one + each * costs.seek)
-    looked_up = (everything - rows * costs.probe) / one
+    everything += cost.work(source, plan) - cost.work(source, plan, 0.0)
+    one = costs.key + everything / values
+    found = everything / (one + read / values * costs.seek)
+    looked_up = (everything - read * costs.probe) / one
     return int(min(MOST_KEYS, max(found, looked_up)))
+
+
+def _read(plan: nodes.Plan) -> nodes.Plan:
+    """What is grouped, or the plan itself: its rows are looked up among keys."""
+    while isinstance(plan, nodes.Project | nodes.Aggregate | nodes.Distinct | nodes.Sort):
+        plan = plan.input
+    return plan
 
 
 def _looked_at(join: nodes.Join) -> frozenset[str]:
