@@ -46,7 +46,7 @@ def render_fragment(request: FragmentRequest, limit: int) -> Fragment:
         row, extra = row_sql(fields, expressions, limit)
         query.set("expressions", [exp.Var(this=row)])
         return Fragment(_text(query, copy=False), fields, extra)
-    names = [f"q.{_quoted(name)}" for name in query.named_selects]
+    names = [f"q.{backticked(name)}" for name in query.named_selects]
     if len(names) != len(fields):
         raise InternalError(
             f"a fragment of {len(names)} columns was announced with {len(fields)}: {_text(query)}"
@@ -106,7 +106,8 @@ def _text(node: exp.Expr, *, copy: bool = True) -> str:
     return node.sql(dialect="mysql", comments=False, copy=copy)
 
 
-def _quoted(name: str) -> str:
+def backticked(name: str) -> str:
+    """A name as the server reads it."""
     return "`" + name.replace("`", "``") + "`"
 
 
@@ -160,6 +161,6 @@ def _outer_order(query: exp.Query) -> str:
             return ""
         ordered = item.copy()
         target = ordered.this if isinstance(ordered, exp.Ordered) else ordered
-        target.replace(exp.Var(this=f"q.{_quoted(name)}"))
+        target.replace(exp.Var(this=f"q.{backticked(name)}"))
         keys.append(_text(ordered))
     return " ORDER BY " + ", ".join(keys)

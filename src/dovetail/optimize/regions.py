@@ -303,7 +303,7 @@ def most_keys(cost: Cost, source: str, plan: nodes.Plan, name: str) -> int:
     """How many keys for the column ``name`` of a fragment pay at most.
 
     With n keys it costs n times a key and its rows, found by an index or by looking every row up
-    among the keys; without them all of its rows: joined and grouped by the source, and brought over.
+    among the keys; without them all of its rows: joined and grouped there, and brought over.
     """
     costs = cost.capabilities[source].costs
     rows, read = cost.cardinality.rows(plan), cost.cardinality.rows(_read(plan))
