@@ -226,6 +226,12 @@ class Connector(ABC):
         return getattr(self.settings, "path", None) is not None
 
     @property
+    def place(self) -> str | None:
+        """The server that rows come from, as far as it decides about their speed; None is none."""
+        host, port = (getattr(self.settings, name, None) for name in ("host", "port"))
+        return f"{self.kind} {host}:{port}" if host else None
+
+    @property
     @abstractmethod
     def capabilities(self) -> Capabilities:
         """What may be pushed to this source without changing the answer."""

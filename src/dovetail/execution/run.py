@@ -43,7 +43,7 @@ from dovetail.errors import (
     SourceUnavailableError,
     TimeoutExceededError,
 )
-from dovetail.execution import crew
+from dovetail.execution import crew, speeds
 from dovetail.execution.carried import carried
 from dovetail.execution.errors import (
     BrokenOffError,
@@ -394,6 +394,7 @@ class Run:
         with self._lock:
             self._check()
             self._finished = True
+        self._learn()
 
     def _answer(self, relations: Mapping[int, str]) -> None:
         """Run the statement and hand over its rows."""
@@ -472,6 +473,16 @@ class Run:
             report = self._instance.report()
             if report:
                 add_measures(report, self._profile, native, self._instance.peaks)
+
+    def _learn(self) -> None:
+        """Take note of how fast the sources delivered."""
+        requests = {piece.number: piece.request for piece in self._work.pieces}
+        for fragment in self._profile.fragments:
+            place = self._connectors[fragment.source].place
+            if place is not None and fragment.bytes and fragment.milliseconds:
+                seconds = (fragment.milliseconds - fragment.waited) / 1e3
+                whole = requests[fragment.number].scan is not None
+                speeds.learn(place, fragment.bytes, seconds, whole_table=whole)
 
     # -- fragments ------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from dovetail.catalog.model import TableInfo, distinct_names
 from dovetail.connectors.base import Connector, quote
 from dovetail.engines.reference import DuckDBReference
 from dovetail.errors import DovetailError, QuerySyntaxError, RefusedError, UsageError
+from dovetail.execution import speeds
 from dovetail.functions.library import Library
 from dovetail.language.sql.bind import Binder
 from dovetail.language.sql.judge import Judged, TableRef
@@ -485,6 +486,7 @@ class Planner:
             push=rules,
             pushdown=dict(self._pushdown(pushdown)),
             cardinality=Cardinality(SourceFacts(connectors)),
+            measured=lambda source: speeds.of(connectors[source].place or ""),
         )
         plan, trace = optimize(bound, context) if rules else (bound, [])
         federated = federate(plan, context)
