@@ -97,6 +97,9 @@ CASES = {
     # Seed 749025898, query 146: an aggregate of outer columns is one of the outer query.
     "an outer aggregate": "select (select min(q.k) from (select max(x) as m from te) f) as o "
     "from (select k from te) q",
+    # Seed 706155428, query 140: a filter that DuckDB puts on a stream and cannot apply there.
+    "a truth that is true": "select min(q3.r) over (order by q3.c desc) as o from tb q3 "
+    "where true = q3.b or q3.b is true",
     "exists on text": "select id from tb "
     "where exists (select 1 from td where td.s = tb.s and td.b)",
 }

@@ -79,6 +79,14 @@ def refuses_the_plan(error: BaseException) -> bool:
     return type(error).__name__ in _FORM
 
 
+def refuses_the_stream(error: BaseException) -> bool:
+    """Whether the engine has put a filter on a stream that it cannot apply to Arrow data.
+
+    DuckDB 1.5.5 does so with ``IS [NOT] DISTINCT FROM`` and its like; of a table it can.
+    """
+    return "Arrow Scan Pushdown" in str(error)
+
+
 def was_interrupted(error: BaseException) -> bool:
     """Whether the engine says that it was interrupted, directly or through Arrow."""
     return type(error).__name__ == "InterruptException" or "INTERRUPT Error" in str(error)

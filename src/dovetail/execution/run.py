@@ -50,6 +50,7 @@ from dovetail.execution.errors import (
     RefusedPlanError,
     closed_early,
     refuses_the_plan,
+    refuses_the_stream,
     too_many_rows,
     translate_run_error,
     was_interrupted,
@@ -859,6 +860,8 @@ class Run:
                 relations.setdefault(piece.source, []).append(self._native[piece.number])
         translated = translate_run_error(error, native, streams, relations)
         of_a_source = isinstance(translated, SourceError | DataError) or any(streams)
+        if refuses_the_stream(error):
+            return RereadError(str(translated))
         if self._work.prepare is None and refuses_the_plan(error) and not of_a_source:
             refused = RefusedPlanError(str(translated))
             refused.__cause__ = error

@@ -21,7 +21,9 @@ _AHEAD_BYTES = 32 << 20
 
 
 class RereadError(InternalError):
-    """The engine wanted to read a stream a second time; the query is to run again over tables."""
+    """The engine cannot do with a stream, or with one reading of it: the query is to run again over
+    tables.
+    """
 
 
 class FragmentStream:
