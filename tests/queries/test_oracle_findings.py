@@ -100,6 +100,10 @@ CASES = {
     # Seed 706155428, query 140: a filter that DuckDB puts on a stream and cannot apply there.
     "a truth that is true": "select min(q3.r) over (order by q3.c desc) as o from tb q3 "
     "where true = q3.b or q3.b is true",
+    # Seed 735168533, query 21: a window over a subquery with a window in it.
+    "a window over a subquery": "select id from (select id, (select min(m) from (select "
+    "last_value(x) over (order by id) as m from ta) q) as f from tb) p "
+    "qualify sum(id) over (partition by f) > 0",
     "exists on text": "select id from tb "
     "where exists (select 1 from td where td.s = tb.s and td.b)",
 }

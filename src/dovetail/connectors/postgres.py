@@ -6,6 +6,7 @@ the catalog, asks for estimates, cancels and checks, over short side connections
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -40,7 +41,7 @@ from dovetail.connectors.postgres_fragment import Fragment, render
 from dovetail.connectors.postgres_snapshot import READER_ALIAS, PostgresSnapshot, lane_name
 from dovetail.connectors.postgres_statistics import read_statistics
 from dovetail.connectors.rendered import Rendered, comment
-from dovetail.errors import AuthenticationError, DovetailError
+from dovetail.errors import AuthenticationError, DovetailError, SourceUnavailableError
 
 if TYPE_CHECKING:
     import duckdb
@@ -230,6 +231,29 @@ class PostgresConnector(Connector):
         self._cancel(
             "application_name IN (%s, %s) AND pid <> pg_backend_pid()",
             (instance, f"dovetail-{instance}"),
+        )
+
+    def stopped(self, error: BaseException, pid: int) -> BaseException:
+        """The error of a backend's scan, or if its connection is gone, the one that says so.
+
+        DuckDB sometimes forgets what the server said and only says that the scan was interrupted.
+        """
+        if "INTERRUPT Error" not in str(error):
+            return error
+        # An error of ours here means that the server has gone, too.
+        with contextlib.suppress(DovetailError):
+            try:
+                with self._side.cursor(patience=0.2) as cursor:
+                    cursor.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", (pid,))
+                    if cursor.fetchone() is not None:
+                        return error
+            except TimeoutError:
+                return error
+        return SourceUnavailableError(
+            f"source {self.name}: PostgreSQL at {address(self.settings)} closed the connection "
+            "while it was read; run the query again, or see the server's log",
+            source=self.name,
+            retryable=True,
         )
 
     def cancel_backends(self, pids: list[int]) -> None:

@@ -184,7 +184,7 @@ class PostgresSnapshot(Snapshot):
             if self._begun is not None and self._exported is None:
                 raise InternalError("a stream fragment was not announced with prepare()")
         try:
-            cursor = self._open_cursor()
+            cursor, pid = self._open_cursor()
             received = cursor.execute(query).to_arrow_reader(_BATCH_ROWS)
         except Exception as error:
             raise self._connector.raised(error) from None
@@ -195,21 +195,24 @@ class PostgresSnapshot(Snapshot):
         if ended:
             reader.close()
         decode = tuple(_from_arrow(column.type) for column in request.columns)
-        translated = pa.RecordBatchReader.from_batches(received.schema, self._batches(reader))
+        translated = pa.RecordBatchReader.from_batches(received.schema, self._batches(reader, pid))
         return Stream(translated, decode)
 
-    def _batches(self, reader: _Reader) -> Iterator[pa.RecordBatch]:
+    def _batches(self, reader: _Reader, pid: int) -> Iterator[pa.RecordBatch]:
         while True:
             try:
                 batch = reader.next()
             except Exception as error:
-                raise self._connector.raised(error) from None
+                stopped = error if self._ended else self._connector.stopped(error, pid)
+                raise self._connector.raised(stopped) from None
             if batch is None:
                 return
             yield batch
 
-    def _open_cursor(self) -> duckdb.DuckDBPyConnection:
-        """A connection of the reader instance, in a transaction with the shared snapshot."""
+    def _open_cursor(self) -> tuple[duckdb.DuckDBPyConnection, int]:
+        """A connection of the reader instance, in a transaction with the shared snapshot, and the
+        process at the server behind it.
+        """
         cursor = self._connector.reader_cursor()
         alias = self._connector.reader_alias
 
@@ -242,7 +245,7 @@ class PostgresSnapshot(Snapshot):
         if ended:
             cursor.close()
             raise CancelledError("the snapshot was closed before the fragment was read")
-        return cursor
+        return cursor, pid
 
     # --- the end ---------------------------------------------------------------------------------
 

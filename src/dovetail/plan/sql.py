@@ -273,7 +273,13 @@ class SqlBuilder:
     def _window(self, plan: nodes.Window) -> _Block:
         block = self._block(plan.input)
         expressions = [item.expression for item in plan.items]
-        if block.stage > _GROUP or not self._foldable(block, expressions):
+        # A window is not taken inside another's definition, not even within a subquery.
+        nested = any(
+            block.columns[name].find(exp.Window)
+            for expression in expressions
+            for name in free_columns(expression) & block.columns.keys()
+        )
+        if block.stage > _GROUP or nested or not self._foldable(block, expressions):
             block = self._derive(block, plan.input.columns)
         new = {
             item.column.name: self._expression(item.expression, block, plan.input.columns)

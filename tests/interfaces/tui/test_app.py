@@ -226,6 +226,9 @@ def test_a_slow_query_leaves_the_screen_alive_and_is_cancelled_at_its_source(
         assert not tui.app.buffer.running
         assert asyncio.get_running_loop().time() - before < 5
         await tui.settle()
+        async with asyncio.timeout(10):  # a thread of its own does it
+            while not results[0].cancelled:
+                await tui.pilot.pause()
         assert results[0].cancelled == 1
         assert "cancelled, partial" in tui.status
         assert tui.grid.row_count == 3
@@ -237,6 +240,9 @@ def test_a_slow_query_leaves_the_screen_alive_and_is_cancelled_at_its_source(
             await tui.pilot.pause()
         await tui.pilot.press("escape", "escape")
         await tui.settle()
+        async with asyncio.timeout(10):  # a thread of its own does it
+            while not results[1].cancelled:
+                await tui.pilot.pause()
         assert results[1].cancelled == 1
 
     play(scenario, files=[])

@@ -170,7 +170,7 @@ class BufferPane(Vertical):
                 await self.close_result(pane)
             self.show_error(run.error, pane.query_at)
             return
-        if run.state == "done" and run.schema is None:  # a temporary table: nothing to show
+        if run.schema is None:  # nothing to show: still planning, or a temporary table was made
             return
         if not pane.is_attached:
             await self.add_result(pane)
