@@ -215,7 +215,7 @@ class Cardinality:
         return min(values, _ASKED_FOR)
 
     def _is_known(self, scan: nodes.Scan, written: str) -> bool:
-        visible = next((c.name for c in scan.table.columns if c.source_name == written), written)
+        visible = _visible(scan.table, written)
         known = self._facts.statistics(scan.table).get(visible)
         return (visible,) in _keys(scan.table) or (known is not None and known.distinct is not None)
 
@@ -282,7 +282,7 @@ class Cardinality:
         table: TableInfo = plan.table
         rows = self.rows(plan)
         written = next((r.source_name for r in plan.read if r.column.name == name), name)
-        visible = next((c.name for c in table.columns if c.source_name == written), written)
+        visible = _visible(table, written)
         if (visible,) in _keys(table):
             return rows
         known = self._facts.statistics(table)
@@ -302,7 +302,7 @@ class Cardinality:
         found = _origin(plan, column.name)
         if found is not None:
             scan, written = found
-            visible = next((c.name for c in scan.table.columns if c.source_name == written), "")
+            visible = _visible(scan.table, written)
             known = self._facts.statistics(scan.table).get(visible)
             if known is not None and known.width is not None:
                 return known.width
@@ -312,6 +312,11 @@ class Cardinality:
                 if digits.isdigit():
                     return max(1.0, min(200.0, int(digits) * 0.7))
         return _TEXT_WIDTH
+
+
+def _visible(table: TableInfo, written: str) -> str:
+    """What a column is called here that its source calls ``written``."""
+    return next((c.name for c in table.columns if c.source_name == written), written)
 
 
 def _least(

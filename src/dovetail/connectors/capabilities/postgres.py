@@ -145,9 +145,9 @@ def _entries() -> dict[tuple[str, tuple[str, ...]], Entry]:
         table[operator, ("char", "text")] = Entry("boolean", _padded)
     for operator in _ORDERED:
         table[operator, ("text", "text")] = Entry("boolean", _compare_bytewise)
+        table[operator, ("char", "text")] = Entry("boolean", _unpadded)
     for operator in (*_EQUAL, *_ORDERED):
         table[operator, ("text loose", "text")] = Entry("boolean", _compare_bytewise)
-        table.setdefault((operator, ("char", "text")), Entry("boolean", _unpadded))
         table[operator, ("char loose", "text")] = Entry("boolean", _unpadded)
         table[operator, ("text", "char")] = Entry("boolean", _unpadded_right)
     table["like", ("text", "text")] = Entry("boolean", _like)
@@ -246,7 +246,8 @@ def _keys(value: exp.Expression, operand: str, keys: Keys) -> exp.Expression | N
         type_ = "numeric"
     if _many(keys) and operand == "integer":
         first, *rest = keys.values
-        listed = exp.Var(this=", ".join([f"VALUES (CAST({first} AS {type_}))", *map(_row, rest)]))
+        rows = [f"({text})" for text in rest]
+        listed = exp.Var(this=", ".join([f"VALUES (CAST({first} AS {type_}))", *rows]))
         return exp.And(this=between, expression=exp.In(this=column, expressions=[listed]))
     array = exp.Literal.string("{" + ",".join(map(_array_item, keys.values)) + "}")
     unnest = exp.Anonymous(
@@ -266,10 +267,6 @@ def _many(keys: Keys) -> bool:
         and len(values) <= _MOST_LISTED
         and all(text.lstrip("-").isdigit() for text in values)
     )
-
-
-def _row(text: str) -> str:
-    return f"({text})"
 
 
 def _array_item(text: str) -> str:
