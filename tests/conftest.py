@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from dovetail.connectors import known
 from tests import tpcds, tpch
 from tests.databases import Database, create_database
 from tests.federated import Federated
@@ -43,6 +44,12 @@ def check_file(regen: bool) -> Callable[[Path, str], None]:
         assert path.read_text(encoding="utf-8") == text, f"{path}: `make regen` writes it again"
 
     return check
+
+
+@pytest.fixture(autouse=True)
+def nothing_known() -> None:
+    """What servers said in an earlier test is forgotten."""
+    known.forget()
 
 
 def pytest_configure(config: pytest.Config) -> None:

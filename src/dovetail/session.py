@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any
 
 from dovetail.catalog.catalogs import Catalogs
 from dovetail.catalog.model import TableInfo
+from dovetail.connectors import known
 from dovetail.connectors.base import Connector, Health
 from dovetail.engines.duckdb import DuckDBEngine, EngineLimits
 from dovetail.engines.reference import DuckDBReference
@@ -186,10 +187,12 @@ class Session:
         Raises:
             DovetailError: see :mod:`dovetail.errors`.
         """
-        refused, refreshed = "", False
+        refused, own_text, refreshed = "", False, False
         while True:
             started = time.perf_counter()
-            planned = self._plan(text, params, dialect, limit, rules, pushdown)
+            planned = self._plan(
+                text, params, dialect, limit, rules, pushdown, refused if own_text else ""
+            )
             profile = Profile(planning_milliseconds=(time.perf_counter() - started) * 1e3)
             profile.road, profile.fallback_reason = planned.road, planned.reason or refused
             lookup = self._lookup(planned, cache)
@@ -202,9 +205,10 @@ class Session:
                 result = self._run(planned, profile, timeout, on_progress, on_start)
                 return result if lookup is None else lookup.record(result)
             except RefusedPlanError as error:
-                if rules is False:
-                    raise
                 # The query's own form the engine has taken already.
+                if own_text:
+                    raise
+                own_text = rules is False
                 rules, refused = False, f"the engine refuses the optimized plan: {error.message}"
             except StaleCatalogError as error:
                 # The source changed since its catalog was read: read it again, once.
@@ -332,6 +336,7 @@ class Session:
         limit: int | None,
         rules: bool | Collection[str],
         pushdown: Mapping[str, str] | None,
+        refused: str = "",
     ) -> Planned:
         left_out = frozenset() if isinstance(rules, bool) else frozenset(rules)
         return self._open_planner().plan(
@@ -342,6 +347,7 @@ class Session:
             rules=rules is not False,
             disabled=left_out,
             pushdown=pushdown,
+            refused=refused,
         )
 
     def _lookup(self, planned: Planned, cache: bool | float | None) -> Lookup | None:
@@ -491,6 +497,9 @@ class Session:
     def refresh(self, source: str | None = None) -> None:
         """Read the catalog of one source, or of all, anew on next use; then addresses too."""
         self._catalogs.refresh(source)
+        for name, connector in self._connectors.items():
+            if source is None or name.lower() == source.lower():
+                known.forget(connector.login)
         if source is None and self._planner is not None:
             self._planner.refresh()
 

@@ -197,9 +197,10 @@ def _of(node: exp.Expression) -> list[Cut]:
     if isinstance(node, exp.SetOperation):
         cuts += [_replace("this"), _replace("expression")]
     if isinstance(node, exp.Select | exp.SetOperation):
-        chosen = node.args.get("distinct")
+        chosen = node.args.get("distinct")  # of a set operation a bool
         clauses = ["with_", "where", "having", "qualify", "limit", "offset", "distinct", "group"]
-        if chosen is None or not chosen.args.get("on"):  # DISTINCT ON keeps the first row
+        # DISTINCT ON keeps the first row
+        if not isinstance(chosen, exp.Distinct) or not chosen.args.get("on"):
             clauses.append("order")
         cuts += [_without(clause) for clause in clauses if node.args.get(clause)]
     if isinstance(node, exp.Select):

@@ -43,4 +43,6 @@ def test_oracle(server_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[s
         seed += 1
     with capsys.disabled():
         print(f"\n{queries} queries over {worlds} worlds in {time.monotonic() - started:.0f} s")
+        for failure in failures:  # before they are shrunk, which can take minutes
+            print(f"seed {failure.world.seed}, query {failure.number}: {failure.problem[:300]}")
     assert not failures, "\n\n".join(report(failure, server) for failure in failures[:5])

@@ -104,6 +104,11 @@ CASES = {
     "a window over a subquery": "select id from (select id, (select min(m) from (select "
     "last_value(x) over (order by id) as m from ta) q) as f from tb) p "
     "qualify sum(id) over (partition by f) > 0",
+    # Seed 632077503, query 163: DuckDB takes SEMI JOIN here, but not the EXISTS we write for it.
+    "a semi join whose form is refused": "with w1 as materialized (select * from ta), "
+    "w3 as materialized (select t2.id from w1 t2 semi join (select b.k from td a "
+    "full join w1 b on true) z on t2.k = z.k) select id from w1 "
+    "where exists (select 1 from td join w3 on td.id = w3.id) or w1.b",
     "exists on text": "select id from tb "
     "where exists (select 1 from td where td.s = tb.s and td.b)",
 }

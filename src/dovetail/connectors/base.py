@@ -232,6 +232,12 @@ class Connector(ABC):
         return f"{self.kind} {host}:{port}" if host else None
 
     @property
+    def login(self) -> tuple[object, ...]:
+        """The server's database as it is seen by the user who logs in there."""
+        names = ("host", "port", "socket", "database", "user")
+        return (self.kind, *(getattr(self.settings, name, None) for name in names))
+
+    @property
     @abstractmethod
     def capabilities(self) -> Capabilities:
         """What may be pushed to this source without changing the answer."""

@@ -10,12 +10,12 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import threading
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dovetail.catalog.model import ColumnStatistics, SourceCatalog, TableInfo
+from dovetail.connectors import known
 from dovetail.connectors.base import Connector, Estimate, FragmentRequest, Health, Snapshot
 from dovetail.connectors.mysql_catalog import read_catalog
 from dovetail.connectors.mysql_connect import Pool, Session
@@ -33,7 +33,6 @@ __all__ = ["TYPE_TABLE", "MySQLConnector"]
 
 _ROW_BYTES = 4 << 20
 """Larger rows come apart (mysql_rows.row_sql); servers allow 16 MiB and more by default."""
-_ESTIMATE_SECONDS = 60.0
 _READ_PRIVILEGES = {
     "SELECT",
     "USAGE",
@@ -57,9 +56,6 @@ class MySQLConnector(Connector):
         super().__init__(name, settings, options)
         self._pool = Pool(name, settings)
         self._fragments = Rendered(lambda request: render_fragment(request, _ROW_BYTES))
-        self._estimates: dict[str, tuple[float, Estimate | None]] = {}
-        self._statistics: dict[int, tuple[TableInfo, dict[str, ColumnStatistics]]] = {}
-        self._lock = threading.Lock()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -89,32 +85,23 @@ class MySQLConnector(Connector):
         return MySQLSnapshot(self, self._pool, str(directory) if directory else None)
 
     def estimate(self, request: FragmentRequest) -> Estimate | None:
-        """Rows and cost by EXPLAIN FORMAT=JSON, kept for a minute; None when it cannot tell."""
+        """Rows and cost by EXPLAIN FORMAT=JSON, kept for a while; None when it cannot tell."""
         sql = plain_sql(request)
-        now = time.monotonic()
-        with self._lock:
-            kept = self._estimates.get(sql)
-            if kept is not None and now - kept[0] < _ESTIMATE_SECONDS:
-                return kept[1]
-        text = self._explain(sql)
-        found = None if text is None else _estimate(text, request)
-        with self._lock:
-            if len(self._estimates) > 1000:
-                self._estimates.clear()
-            self._estimates[sql] = (now, found)
-        return found
+        kept = known.ESTIMATES.get(self.login, sql)
+        if kept is None:
+            text = self._explain(sql)
+            kept = Estimate() if text is None else _estimate(text, request) or Estimate()
+            known.ESTIMATES.keep(self.login, sql, kept)
+        return None if kept == Estimate() else kept
 
     def statistics(self, table: TableInfo) -> Mapping[str, ColumnStatistics]:
-        """Different values of the columns that lead an index, kept as long as the catalog."""
-        kept = self._statistics.get(id(table))
-        if kept is not None and kept[0] is table:
-            return kept[1]
-        with self._pool.borrowed() as session:
-            found = read_statistics(session, table)
-        if len(self._statistics) > 1000:  # of tables of catalogs that were read anew since
-            self._statistics.clear()
-        self._statistics[id(table)] = (table, found)
-        return found
+        """Different values of columns that lead an index or were looked at, kept for a while."""
+        kept = known.STATISTICS.get(self.login, table)
+        if kept is None:
+            with self._pool.borrowed() as session:
+                kept = read_statistics(session, table)
+            known.STATISTICS.keep(self.login, table, kept)
+        return kept
 
     def explain(self, request: FragmentRequest) -> str | None:
         """The server's plan as JSON text."""

@@ -11,13 +11,14 @@ import json
 import threading
 import time
 import uuid
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dovetail.catalog.model import ColumnStatistics, SourceCatalog, TableInfo
 from dovetail.config import PostgresSettings
+from dovetail.connectors import known
 from dovetail.connectors.base import (
     Connector,
     Estimate,
@@ -48,8 +49,6 @@ if TYPE_CHECKING:
 
     from dovetail.connectors.capabilities import Capabilities
 
-_KEPT_ESTIMATES = 512
-_ESTIMATE_SECONDS = 300
 _PROBE_ROWS = 20_000  # of 100 bytes each, for the throughput that doctor shows
 
 
@@ -67,8 +66,6 @@ class PostgresConnector(Connector):
         self._lock = threading.RLock()
         self._side = KeptConnection(settings, name, "dovetail-side")
         self._fragments = Rendered(lambda request: render(request, settings, name))
-        self._estimates: OrderedDict[str, tuple[float, Estimate]] = OrderedDict()
-        self._statistics: dict[int, tuple[TableInfo, dict[str, ColumnStatistics]]] = {}
         self._reader_lock = threading.Lock()
         self._reader: duckdb.DuckDBPyConnection | None = None
         self._reader_name = f"dovetail-reader-{uuid.uuid4().hex[:12]}"
@@ -104,7 +101,7 @@ class PostgresConnector(Connector):
         return comment(request.tag) + self.fragment(request).body
 
     def estimate(self, request: FragmentRequest) -> Estimate | None:
-        """PostgreSQL's own estimate (``EXPLAIN``), kept for five minutes.
+        """PostgreSQL's own estimate (``EXPLAIN``), kept for a while.
 
         Raises :class:`dovetail.errors.SourceError` when the source cannot be asked.
         """
@@ -122,11 +119,7 @@ class PostgresConnector(Connector):
             cost=float(plan["Total Cost"]),
             detail=str(plan["Node Type"]),
         )
-        with self._lock:
-            self._estimates[sql] = (time.monotonic(), found)
-            self._estimates.move_to_end(sql)
-            while len(self._estimates) > _KEPT_ESTIMATES:
-                self._estimates.popitem(last=False)
+        known.ESTIMATES.keep(self.login, sql, found)
         return found
 
     def expected_rows(self, request: FragmentRequest) -> float | None:
@@ -137,22 +130,17 @@ class PostgresConnector(Connector):
         return None if estimate is None else estimate.rows
 
     def statistics(self, table: TableInfo) -> Mapping[str, ColumnStatistics]:
-        """What ``ANALYZE`` found, kept as long as the catalog's record of the table."""
-        kept = self._statistics.get(id(table))
-        if kept is not None and kept[0] is table:
-            return kept[1]
-        with self._side.cursor() as cursor:
-            found = read_statistics(cursor, table)
-        if len(self._statistics) > 1000:  # of tables of catalogs that were read anew since
-            self._statistics.clear()
-        self._statistics[id(table)] = (table, found)
-        return found
+        """What ``ANALYZE`` found, kept for a while."""
+        kept = known.STATISTICS.get(self.login, table)
+        if kept is None:
+            with self._side.cursor() as cursor:
+                kept = read_statistics(cursor, table)
+            known.STATISTICS.keep(self.login, table, kept)
+        return kept
 
     def kept_estimate(self, body: str) -> Estimate | None:
         """The estimate that was asked for before for that SQL (without its tag); never asks."""
-        with self._lock:
-            when, found = self._estimates.get(body, (0.0, None))
-        return found if time.monotonic() - when < _ESTIMATE_SECONDS else None
+        return known.ESTIMATES.get(self.login, body)
 
     def explain(self, request: FragmentRequest) -> str | None:
         """PostgreSQL's plan for the fragment, as text."""

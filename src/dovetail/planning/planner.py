@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from dovetail.planning.rule_tables import RuleTables
 
 _Key = tuple[
-    str, int | None, bool, frozenset[str], tuple[tuple[str, str], ...], tuple[Any, ...] | None
+    str, int | None, bool, frozenset[str], tuple[tuple[str, str], ...], bool, tuple[Any, ...] | None
 ]
 _KEPT_PLANS = 256
 _PUSHDOWN = ("cost", "always", "never")
@@ -101,8 +101,12 @@ class Planner:
         rules: bool = True,
         disabled: frozenset[str] = frozenset(),
         pushdown: Mapping[str, str] | None = None,
+        refused: str = "",
     ) -> Planned:
         """Judge, resolve, describe, bind, optimize and federate.
+
+        ``refused`` says why the engine does not take the plan of this text in any form: then the
+        text is given to it as it is written.
 
         Raises:
             QueryError: the text is refused or has no meaning.
@@ -129,7 +133,7 @@ class Planner:
             ref.key: read[ref.key] if ref.key in read else self._table(ref) for ref in judged.tables
         }
         chosen = self._pushdown(pushdown)
-        key = (judged.sql, limit, rules, disabled, chosen, frozen(values))
+        key = (judged.sql, limit, rules, disabled, chosen, bool(refused), frozen(values))
         known = self._recall(key, tables)
         if known is not None:
             return known
@@ -145,6 +149,8 @@ class Planner:
             written.sql, shadows, values, known_tables=_known(tables)
         )
         try:
+            if refused:
+                raise NotModelled(refused)
             planned = self._modelled(
                 judged, tables, values, described, limit, rules, disabled, dict(chosen)
             )
