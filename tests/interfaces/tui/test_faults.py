@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 from tests.interfaces.tui.conftest import Play, Tui
 
-from dovetail.interfaces.tui.app import Crash
+from dovetail.interfaces.tui.crash import Crash
 from dovetail.interfaces.tui.drafts import Drafts
 
 
@@ -51,7 +51,7 @@ def test_an_action_that_fails_leaves_the_rest(play: Play, reports: Path) -> None
 
 def test_a_query_that_fails_unexpectedly(play: Play, reports: Path) -> None:
     async def scenario(tui: Tui) -> None:
-        tui.app.desk.run = boom  # type: ignore[method-assign]
+        tui.app.runner.desk.run = boom  # type: ignore[method-assign]
         tui.app.buffer.editor.text = "select 1"
         await tui.keys("<ctrl+j>")
         assert "a fault of Dovetail itself (KeyError)" in tui.screen()

@@ -66,7 +66,7 @@ def test_edges_follow_the_mouse_and_the_layout_is_remembered(play: Play, tmp_pat
 
     async def again(tui: Tui) -> None:
         assert not tui.app.catalog.display
-        assert tui.app.editor_height == 18
+        assert tui.app.layout.editor_height == 18
         await tui.keys("<f9>")
         assert tui.app.catalog.region.width == 45
 

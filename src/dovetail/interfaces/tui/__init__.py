@@ -1,7 +1,11 @@
 """``dovetail tui``: the full-screen interface, on Textual.
 
-* :mod:`~dovetail.interfaces.tui.app`: the application; catalog, buffers, status, what keys do
-* :mod:`~dovetail.interfaces.tui.buffer`: an editor with its results, and the runs of its queries
+* :mod:`~dovetail.interfaces.tui.app`: the application: start, end, messages, faults; with its
+  :mod:`~dovetail.interfaces.tui.layout`, :mod:`~dovetail.interfaces.tui.status` lines,
+  :mod:`~dovetail.interfaces.tui.commands` (what keys do) and
+  :mod:`~dovetail.interfaces.tui.runner` (statements, one after another)
+* :mod:`~dovetail.interfaces.tui.buffers`, :mod:`~dovetail.interfaces.tui.buffer`: editors as tabs,
+  each with its results and the runs of its queries
 * :mod:`~dovetail.interfaces.tui.editor`, :mod:`~dovetail.interfaces.tui.catalog`,
   :mod:`~dovetail.interfaces.tui.result`: the three panes
 * :mod:`~dovetail.interfaces.tui.view`, :mod:`~dovetail.interfaces.tui.analyst`,

@@ -17,7 +17,7 @@ class Buffers(Panes):
 
     async def do_new_buffer(self) -> None:
         """A new editor tab."""
-        await self.app.add_buffer()
+        await self.app.tabs.add()
 
     def do_next_buffer(self) -> None:
         """The next editor tab."""
@@ -30,31 +30,35 @@ class Buffers(Panes):
     def _turn_buffer(self, by: int) -> None:
         buffers = self.app.buffers
         at = buffers.index(self.app.buffer)
-        self.app.show_buffer(buffers[(at + by) % len(buffers)])
+        self.app.tabs.show(buffers[(at + by) % len(buffers)])
 
     def do_buffer(self, number: str) -> None:
         """The editor tab of that number, from 1."""
         buffers = self.app.buffers
         if int(number) <= len(buffers):
-            self.app.show_buffer(buffers[int(number) - 1])
+            self.app.tabs.show(buffers[int(number) - 1])
         else:
             self.app.tell(f"there is no tab {number}; there are {len(buffers)}")
 
     def do_last_buffer(self) -> None:
         """Between the last two."""
-        self.app.last_buffer()
+        self.app.tabs.back()
 
     async def do_close_buffer(self) -> None:
         """Close this tab; ask if its file is not saved."""
         buffer = self.app.buffer
         if not buffer.unsaved:
-            await self.app.close_buffer(buffer)
+            await self._close(buffer)
             return
 
         def close() -> None:
-            self.app.run_worker(self.app.close_buffer(buffer), group="actions")
+            self.app.run_worker(self._close(buffer), group="actions")
 
         self.open_screen("confirm", f"{buffer.name_shown} is not saved. Close it?", close)
+
+    async def _close(self, buffer: BufferPane) -> None:
+        await self.app.tabs.close(buffer)
+        self.app.keep_drafts()
 
     def do_buffers(self) -> None:
         """Choose a tab from a list."""
@@ -70,7 +74,7 @@ class Buffers(Panes):
         def chosen(answer: tuple[str, str] | None) -> None:
             for buffer in self.app.buffers:
                 if answer is not None and buffer.id == answer[0]:
-                    self.app.show_buffer(buffer)
+                    self.app.tabs.show(buffer)
 
         self.app.push_screen(ListScreen("editor tabs", find, "Enter goes there"), chosen)
 
@@ -93,7 +97,7 @@ class Buffers(Panes):
             reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
             self.app.tell(f"cannot read {path}: {reason}", error=True)
             return
-        buffer = await self.app.add_buffer(text, path)
+        buffer = await self.app.tabs.add(text, path)
         buffer.saved_at = path.stat().st_mtime
 
     def do_save(self) -> None:
@@ -141,5 +145,5 @@ class Buffers(Panes):
             return
         buffer.path, buffer.saved_text = path, buffer.editor.text
         buffer.saved_at = path.stat().st_mtime
-        self.app.update_tab(buffer)
+        self.app.tabs.rename(buffer)
         self.app.tell(f"saved {path}")

@@ -50,7 +50,7 @@ class CatalogKeys(Panes):
         from dovetail.editing.statements import Statement
 
         statement = Statement(sql, 0, len(sql), len(sql), True)
-        await self.app.run_statements([statement], focus_results=True)
+        await self.app.runner.run([statement], focus_results=True)
 
     def _suggest_join(self, node: Node) -> None:
         marked, this = self.app.catalog.marked, node.table

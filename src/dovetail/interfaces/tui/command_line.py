@@ -70,9 +70,9 @@ class CommandLine(Panes):
     def line_limit(self, rest: str) -> None:
         """At most so many rows, for the sources too."""
         if rest in ("", "off", "none"):
-            self.app.limit = None
+            self.app.runner.limit = None
         elif rest.isdigit():
-            self.app.limit = int(rest)
+            self.app.runner.limit = int(rest)
         else:
             raise UsageError(f':limit takes a number of rows or off, not "{rest}"')
         self.app.update_status()
@@ -81,7 +81,7 @@ class CommandLine(Panes):
         """How long a query may run."""
         try:
             off = rest in ("", "off", "none")
-            self.app.timeout = None if off else float(str(parse_duration(rest)))
+            self.app.runner.timeout = None if off else float(str(parse_duration(rest)))
         except ValueError as error:
             raise UsageError(f':timeout "{rest}": {error}') from None
 
@@ -91,13 +91,13 @@ class CommandLine(Panes):
         if name in ("limit", "timeout") and value:
             getattr(self, f"line_{name}")(value.strip())
         elif name == "rows" and value.strip().isdigit():
-            self.app.cap_rows = int(value)
+            self.app.runner.cap_rows = int(value)
         elif name:
             raise UsageError(f'no setting "{name}"; there are limit, timeout and rows')
-        app = self.app
-        timeout = "off" if app.timeout is None else f"{app.timeout:g} s"
-        limit = "off" if app.limit is None else f"{app.limit:,}"
-        app.tell(f"limit {limit} · timeout {timeout} · rows {app.cap_rows:,}")
+        runner = self.app.runner
+        timeout = "off" if runner.timeout is None else f"{runner.timeout:g} s"
+        limit = "off" if runner.limit is None else f"{runner.limit:,}"
+        self.app.tell(f"limit {limit} · timeout {timeout} · rows {runner.cap_rows:,}")
 
     def line_fetch(self, rest: str) -> None:
         """Run the query of this result again without the cap on its rows."""
@@ -106,7 +106,7 @@ class CommandLine(Panes):
             raise UsageError(":fetch all runs the query again and fetches every row")
         if pane is None or pane.run is None or pane.run.state != "capped":
             raise UsageError("this result is whole already")
-        self.app.fetch_all(pane)
+        self.app.runner.fetch_all(pane)
 
     def line_sql(self, rest: str) -> None:
         """The query with the filters, sort and columns in force, in a buffer of its own."""
@@ -116,7 +116,7 @@ class CommandLine(Panes):
         sql = pane.wrapped_sql()
 
         async def show() -> None:
-            await self.app.add_buffer(sql)
+            await self.app.tabs.add(sql)
 
         self.app.run_worker(show(), group="actions")
 

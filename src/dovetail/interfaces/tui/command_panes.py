@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dovetail.interfaces.tui.command_base import CommandBase
-
-PANES = ("catalog", "editor", "results")
+from dovetail.interfaces.tui.layout import PANES
 
 
 class Panes(CommandBase):
@@ -16,7 +15,7 @@ class Panes(CommandBase):
         if name == "results" and app.buffer.pane is None:
             name = "editor"
         app.base.remove_class(f"hide-{name}")
-        app.fit_editors()
+        app.layout.fit_editors()
         if name == "catalog":
             tree = app.catalog.names_tree
             tree.cursor_line = max(tree.cursor_line, 0)
@@ -43,13 +42,10 @@ class Panes(CommandBase):
         self._turn(-1)
 
     def _turn(self, by: int) -> None:
-        shown = [pane for pane in PANES if not self._is_hidden(pane)]
+        shown = [pane for pane in PANES if not self.app.layout.is_hidden(pane)]
         place = self.app.place
         at = shown.index(place) if place in shown else 0
         self.do_pane(shown[(at + by) % len(shown)])
-
-    def _is_hidden(self, pane: str) -> bool:
-        return self.app.base.has_class(f"hide-{pane}")
 
     def do_toggle(self, pane: str) -> None:
         """Show or hide a pane; of the editor and the results one stays."""
@@ -59,10 +55,10 @@ class Panes(CommandBase):
         base = self.app.base
         base.toggle_class(f"hide-{pane}")
         other = {"editor": "results", "results": "editor"}.get(pane)
-        if other is not None and self._is_hidden(pane):
+        if other is not None and self.app.layout.is_hidden(pane):
             base.remove_class(f"hide-{other}")
-        self.app.fit_editors()
-        if self._is_hidden(self.app.place):
+        self.app.layout.fit_editors()
+        if self.app.layout.is_hidden(self.app.place):
             self.do_pane(other or "editor")
 
     def do_full_screen(self) -> None:
@@ -73,20 +69,12 @@ class Panes(CommandBase):
             screen.remove_class(*names)
         elif self.app.place in PANES:
             screen.add_class(f"full-{self.app.place}")
-        self.app.fit_editors()
+        self.app.layout.fit_editors()
 
     def do_grow(self, by: str) -> None:
         """A larger or smaller editor."""
-        self.set_editor_height(self.app.editor_height + int(by))
-
-    def set_editor_height(self, lines: int) -> None:
-        """So many lines for the editor, within what the screen has."""
-        self.app.editor_height = max(3, min(lines, self.app.size.height - 10))
+        self.app.layout.editor_height += int(by)
 
     def do_widen(self, by: str) -> None:
         """A wider or narrower catalog."""
-        self.set_catalog_width(self.app.catalog_width + int(by))
-
-    def set_catalog_width(self, columns: int) -> None:
-        """So many columns for the catalog, within what the screen has."""
-        self.app.catalog_width = max(12, min(columns, self.app.size.width - 40))
+        self.app.layout.catalog_width += int(by)

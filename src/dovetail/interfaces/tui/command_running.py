@@ -30,19 +30,19 @@ class Running(Panes):
 
             at = statement.start
             found = [replace(s, start=s.start + at, end=s.end + at) for s in found]
-            await self.app.run_statements(found)
+            await self.app.runner.run(found)
         else:
-            await self.app.run_statements([statement])
+            await self.app.runner.run([statement])
 
     async def do_run_all(self) -> None:
         """The whole buffer."""
         found = statements_of(self.app.buffer.editor.text)
         if found:
-            await self.app.run_statements(found)
+            await self.app.runner.run(found)
 
     def do_cancel(self) -> None:
         """Cancel what runs in this buffer."""
-        self.app.cancel()
+        self.app.runner.cancel()
 
     def do_quit(self) -> None:
         """Leave; ask if a query runs."""
@@ -98,8 +98,8 @@ class Running(Panes):
     def _plan_text(self, sql: str, pane: ResultPane | None) -> str:
         from dovetail.interfaces.tui.plan_text import with_profile
 
-        values = self.app.values_for(sql)
-        text = str(self.app.desk.plan(split(sql)[0], values))
+        values = self.app.runner.values_for(sql)
+        text = str(self.app.runner.desk.plan(split(sql)[0], values))
         run = pane.run if pane is not None else None
         if run is not None and run.sql == sql and run.profile is not None:
             return with_profile(text, run)

@@ -78,14 +78,14 @@ def export(app: DovetailApp, pane: ResultPane, *, path: str, rows: str, all_colu
         except DovetailError as error:
             note = (error.message, True)
         finally:
-            app.exports.discard(cancel)
+            app.runner.exports.discard(cancel)
             pane.busy = ""
         app.call_from_thread(_tell, app, note)
 
     def cancel() -> None:
         stop.append(True)
 
-    app.exports.add(cancel)
+    app.runner.exports.add(cancel)
     app.run_worker(work, thread=True, group="export")
 
 
