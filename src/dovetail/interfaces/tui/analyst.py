@@ -213,7 +213,7 @@ class Analyst:
         import pyarrow.compute as pc
 
         tests = [text_test("exact", pattern, self.columns[c]) for c in columns]
-        count = " + ".join(f"({test})::INTEGER" for test in tests) or "0"
+        count = " + ".join(f"coalesce({test}, false)::INTEGER" for test in tests) or "0"
         found = f"SELECT {ROW} AS place, {count} AS cells FROM {_ROWS}"
         if rows is None:
             table = self.query(f"SELECT * FROM ({found}) WHERE cells > 0 ORDER BY place")
@@ -311,11 +311,13 @@ class Analyst:
         """The most frequent values, and how many different ones there are."""
         this, kind = self.columns[column], self.kinds[column]
         name = quoted(this.name)
+        # Only the chosen values become text: for the others it would take as long as the counting.
         table = self.query(
-            f"WITH g AS MATERIALIZED (SELECT {name} AS v, count(*) AS n "
-            f"FROM {_ROWS}{where(view, self.columns)} GROUP BY {name}) "
-            f"SELECT {text_expression('v', kind)} AS t, n, (SELECT count(v) FROM g) AS different "
-            f"FROM g ORDER BY n DESC, v NULLS LAST LIMIT {limit}"
+            f"SELECT {text_expression('v', kind)} AS t, n, different FROM ("
+            f"SELECT v, n, count(v) OVER () AS different FROM ("
+            f"SELECT {name} AS v, count(*) AS n FROM {_ROWS}{where(view, self.columns)} "
+            f"GROUP BY {name}) ORDER BY n DESC, v NULLS LAST LIMIT {limit}) "
+            "ORDER BY n DESC, v NULLS LAST"
         )
         texts, counts, different = (column.to_pylist() for column in table.columns)
         return list(zip(texts, counts, strict=True)), different[0] if different else 0

@@ -64,16 +64,22 @@ class BufferPane(Vertical):
         is_vi: bool = False,
     ) -> None:
         super().__init__(id=f"buffer-{number}")
-        self._is_vi = is_vi
         self.host = host
         self.number = number
         self.path = path
         self.saved_text = text if path is not None else ""
         self.saved_at: float | None = None
         self.runs: list[QueryRun] = []
-        self._schema = schema
         self._make_keys = make_keys
-        self._text = text
+        self._completions = CompletionList()
+        self.editor = SqlEditor(
+            text,
+            schema,
+            make_keys("editor"),
+            self._completions,
+            lambda: self.running,
+            make_keys("vi") if is_vi else None,
+        )
         self._count = 0
         self._error: DovetailError | None = None
         self._error_at = 0
@@ -83,25 +89,12 @@ class BufferPane(Vertical):
 
     def compose(self) -> ComposeResult:
         """Editor, error, results."""
-        completions = CompletionList()
-        yield SqlEditor(
-            self._text,
-            self._schema,
-            self._make_keys("editor"),
-            completions,
-            lambda: self.running,
-            self._make_keys("vi") if self._is_vi else None,
-        )
-        yield completions
+        yield self.editor
+        yield self._completions
         yield self._error_panel
         yield self._tabs
         yield self._switcher
         yield Static(_EMPTY, classes="empty", markup=False)
-
-    @property
-    def editor(self) -> SqlEditor:
-        """The editor."""
-        return self.query_one(SqlEditor)
 
     @property
     def name_shown(self) -> str:
@@ -131,7 +124,7 @@ class BufferPane(Vertical):
     @property
     def panes(self) -> list[ResultPane]:
         """All results, first tab first."""
-        return list(self._switcher.query(ResultPane))
+        return [pane for pane in self._switcher.children if isinstance(pane, ResultPane)]
 
     # -- running ----------------------------------------------------------------------------------
 

@@ -30,6 +30,8 @@ class Cells:
         self._analyst = analyst
         self._kept: OrderedDict[tuple[int, int], str | None] = OrderedDict()
         self._widths: dict[int, int] = {}
+        self._last: tuple[Sequence[int], Sequence[int], dict[tuple[int, int], str | None]]
+        self._last = ((), (), {})
         self._plain = [_plain_kind(kind.id, str(kind)) for kind in analyst.kinds]
 
     def is_number(self, column: int) -> bool:
@@ -40,6 +42,8 @@ class Cells:
         self, rows: Sequence[int], columns: Sequence[int]
     ) -> dict[tuple[int, int], str | None]:
         """``(row, column)`` → the exact text, None for NULL."""
+        if self._last[0] == rows and self._last[1] == columns:  # the cursor has moved
+            return self._last[2]
         found: dict[tuple[int, int], str | None] = {}
         missing: dict[tuple[int, ...], list[int]] = {}
         for column in columns:
@@ -59,6 +63,7 @@ class Cells:
                     found[(row, column)] = self._kept[(row, column)] = text
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
+        self._last = (rows, columns, found)
         return found
 
     def text(self, row: int, column: int) -> str | None:

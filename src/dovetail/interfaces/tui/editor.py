@@ -109,7 +109,6 @@ class SqlEditor(Highlighted):
         """``vi_keys`` makes it an editor with modes."""
         super().__init__(
             text,
-            language="sql",
             soft_wrap=False,
             tab_behavior="indent",
             show_line_numbers=True,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
@@ -57,6 +57,22 @@ class Mark:
             spans.append((place, place + 1))
             place += 1
         return spans
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """What the lines of one repaint share; ``look`` is all that a move of the cursor may leave."""
+
+    look: tuple[object, ...]
+    place: int
+    column: int
+    columns: Sequence[tuple[int, int, int]]  # number, x, width
+    rows: Sequence[int]
+    texts: Mapping[tuple[int, int], str | None]
+    base: Style
+    selected: tuple[int, int, frozenset[int]]  # first place, last place, columns
+    pinned: tuple[int, ...]
+    bar: Sequence[str]
 
 
 class Grid(Widget, can_focus=True):
@@ -117,6 +133,7 @@ class Grid(Widget, can_focus=True):
         self.marks: tuple[Mark, ...] = ()
         self.widths: dict[int, int] = {}  # what the user set
         self._styles: dict[str, Style] = {}
+        self._frame: _Frame | None = None
 
     # -- what is shown -----------------------------------------------------------------------------
 
@@ -184,7 +201,7 @@ class Grid(Widget, can_focus=True):
         if column is not None and column in self.view.columns:
             self.column = column
         self._scroll_to_cursor()
-        self.refresh()
+        self._repaint_cursor()
         self.post_message(self.Moved(self))
 
     def move_by(self, rows: int = 0, columns: int = 0) -> None:
@@ -309,50 +326,65 @@ class Grid(Widget, can_focus=True):
             style = self._styles[name] = Style.combine([made])
         return style
 
-    def render_lines(self, crop: object) -> list[Strip]:
-        """All lines at once: the texts of the visible cells are made together."""
-        self._frame = self._make_frame()
-        return super().render_lines(crop)  # type: ignore[arg-type]
+    def _look(self) -> tuple[object, ...]:
+        in_column = self.column if self.mode == "column" else None
+        return self.size, self.top, self.left, self.mode, in_column, self.selected_from
 
-    def _make_frame(self) -> list[Strip]:
-        size = self.size
-        columns = self.visible_columns()
-        rows = self.rows_at(self.top, size.height - HEADER_LINES)
-        texts = self.cells.texts(rows, [c for c, _, _ in columns]) if rows else {}
-        base = self.rich_style
-        strips = [self._header(columns, base), self._types(columns, base)]
-        first, last, selected = self.selection()
-        if self.selected_from is None and self.mode == "cell":
-            selected = ()
-        chosen = frozenset(selected)
-        bar = self._bar(size.height - HEADER_LINES)
-        for index, row in enumerate(rows):
-            place = self.top + index
-            strips.append(
-                self._row(
-                    place,
-                    row,
-                    columns,
-                    texts,
-                    base,
-                    chosen if first <= place <= last else frozenset(),
-                    bar[index],
-                )
-            )
-        blank = Strip.blank(size.width, base)
-        if not rows and size.height > HEADER_LINES:
-            note = "no rows match" if self.view.filters else "no rows"
-            strips.append(Strip([Segment(note, base + self._style("null"))]))
-        return [s.adjust_cell_length(size.width, base) for s in strips[: size.height]] + [blank] * (
-            size.height - len(strips)
-        )
+    def _repaint_cursor(self) -> None:
+        """Paint what a move changed: two lines and the header, unless the view went along."""
+        painted = self._frame
+        if painted is None or self.selected_from is not None or painted.look != self._look():
+            self.refresh()
+            return
+        lines = {place - self.top + HEADER_LINES for place in (painted.place, self.place)}
+        if painted.column != self.column:
+            lines.add(0)
+        self.refresh(*(Region(0, line, self.size.width, 1) for line in lines))
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The lines of ``crop``; those that have not changed are kept by Textual."""
+        self._frame = None
+        return super().render_lines(crop)
 
     def render_line(self, y: int) -> Strip:
         """One line of the screen."""
-        frame = getattr(self, "_frame", None)
-        if frame is None or y >= len(frame):
+        frame = self._frame
+        if frame is None:
             frame = self._frame = self._make_frame()
-        return frame[y] if y < len(frame) else Strip.blank(self.size.width)
+        size, base = self.size, frame.base
+        if y == 0:
+            strip = self._header(frame.columns, base)
+        elif y == 1:
+            strip = self._types(frame.columns, base)
+        elif y - HEADER_LINES < len(frame.rows):
+            strip = self._row(frame, y - HEADER_LINES)
+        elif y == HEADER_LINES:
+            note = "no rows match" if self.view.filters else "no rows"
+            strip = Strip([Segment(note, base + self._style("null"))])
+        else:
+            return Strip.blank(size.width, base)
+        return strip.adjust_cell_length(size.width, base)
+
+    def _make_frame(self) -> _Frame:
+        lines = self.size.height - HEADER_LINES
+        columns = self.visible_columns()
+        rows = self.rows_at(self.top, lines)
+        first, last, selected = self.selection()
+        if self.selected_from is None and self.mode == "cell":
+            selected = ()
+        return _Frame(
+            self._look(),
+            self.place,
+            self.column,
+            columns,
+            rows,
+            # The texts of the visible cells are made together.
+            self.cells.texts(rows, [c for c, _, _ in columns]) if rows else {},
+            self.rich_style,
+            (first, last, frozenset(selected)),
+            self.view.pinned_columns,
+            self._bar(lines),
+        )
 
     def _header(self, columns: Sequence[tuple[int, int, int]], base: Style) -> Strip:
         style = base + self._style("header")
@@ -377,25 +409,19 @@ class Grid(Widget, can_focus=True):
             segments.append(Segment(_aligned(text, column_width, right) + _GAP, style))
         return Strip(segments).extend_cell_length(self.size.width, style)
 
-    def _row(
-        self,
-        place: int,
-        row: int,
-        columns: Sequence[tuple[int, int, int]],
-        texts: dict[tuple[int, int], str | None],
-        base: Style,
-        selected: frozenset[int],
-        bar: str,
-    ) -> Strip:
+    def _row(self, frame: _Frame, index: int) -> Strip:
+        place, row = self.top + index, frame.rows[index]
+        first, last, columns = frame.selected
+        selected = columns if first <= place <= last else frozenset()
+        pinned = frame.pinned
         here = place == self.place
-        line = base + self._style("row") if here else base
+        line = frame.base + self._style("row") if here else frame.base
         segments: list[Segment] = []
         number = self._number_width()
         if number:
             style = line + self._style("number")
             segments.append(Segment(f"{row + 1:>{number - 1},} ", style))
-        pinned = self.view.pinned_columns
-        for column, _, column_width in columns:
+        for column, _, column_width in frame.columns:
             style = line
             if column in pinned:
                 style += self._style("pinned")
@@ -406,7 +432,7 @@ class Grid(Widget, can_focus=True):
                 style += self._style("selected")
             if cursor and self.has_focus:
                 style += self._style("cursor")
-            text = texts.get((row, column))
+            text = frame.texts.get((row, column))
             if text is None:
                 style += self._style("null")
                 cell = _aligned(cut("NULL", column_width), column_width, False)
@@ -416,7 +442,7 @@ class Grid(Widget, can_focus=True):
             segments.append(Segment("│" if pinned and column == pinned[-1] else _GAP, line))
         used = sum(s.cell_length for s in segments)
         segments.append(Segment(" " * max(0, self.size.width - 1 - used), line))
-        segments.append(Segment(bar, base + self._style("bar")))
+        segments.append(Segment(frame.bar[index], frame.base + self._style("bar")))
         return Strip(segments)
 
     def _cell(self, column: int, text: str, room: int, style: Style) -> list[Segment]:

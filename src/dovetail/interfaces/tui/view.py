@@ -189,17 +189,19 @@ def condition(filter_: Filter, columns: Sequence[Column]) -> str:
 
 
 def text_test(kind: str, pattern: str, column: Column) -> str:
-    """SQL that is true where the text of ``column`` fits: fuzzy, exact or regex."""
+    """SQL that is true where the text of ``column`` fits: fuzzy, exact or regex; NULL for NULL."""
     text = as_text(column)
     if kind == "regex":
-        return f"coalesce(regexp_matches({text}, {sql_string(pattern)}), false)"
+        return f"regexp_matches({text}, {sql_string(pattern)})"
     if is_plain_case(pattern) and pattern != pattern.upper() and not _is_small(column.type):
         text = f"lower({text})"
     if kind == "exact":
-        return f"coalesce(contains({text}, {sql_string(pattern)}), false)"
-    letters = [f"\\{c}" if c in "%_\\" else c for c in pattern]
+        return f"contains({text}, {sql_string(pattern)})"
+    # Only where it is needed: with ESCAPE it takes DuckDB three times as long.
+    escape = any(c in "%_" for c in pattern)
+    letters = [f"\\{c}" if escape and c in "%_\\" else c for c in pattern]
     like = sql_string("%" + "%".join(letters) + "%")
-    return f"coalesce({text} LIKE {like} ESCAPE '\\', false)"
+    return f"{text} LIKE {like}" + (" ESCAPE '\\'" if escape else "")
 
 
 def where(view: View, columns: Sequence[Column]) -> str:
