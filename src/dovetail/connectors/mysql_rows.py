@@ -164,7 +164,8 @@ class RowReader:
             if complete and (self.extra or self._filled >= CHUNK):
                 return complete
             if len(self._buffer) - self._filled < len(self._buffer) // 4:
-                self._buffer.extend(bytes(len(self._buffer)))
+                # A new one: a debugger may hold a view of this one, which then cannot grow.
+                self._buffer = self._buffer + bytes(len(self._buffer))
             self._more()
 
     def _more(self) -> None:

@@ -70,8 +70,15 @@ def too_many_rows(limit: int) -> RowsExceededError:
     )
 
 
-# What DuckDB raises of a statement's form, not of its data.
-_FORM = ("BinderException", "NotImplementedException", "ParserException", "CatalogException")
+# What DuckDB raises of a statement's form, not of its data: it refuses the form, or loses its way in
+# it ("Failed to bind column reference").
+_FORM = (
+    "BinderException",
+    "NotImplementedException",
+    "ParserException",
+    "CatalogException",
+    "InternalException",
+)
 
 
 def refuses_the_plan(error: BaseException) -> bool:
