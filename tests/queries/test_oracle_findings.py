@@ -109,6 +109,17 @@ CASES = {
     "w3 as materialized (select t2.id from w1 t2 semi join (select b.k from td a "
     "full join w1 b on true) z on t2.k = z.k) select id from w1 "
     "where exists (select 1 from td join w3 on td.id = w3.id) or w1.b",
+    # Seed 893766611, query 232: the keys of ROLLUP are NULL in its totals, whatever the column is.
+    "not in totals": "select sum(distinct w) as o from td where not (k in (select f1 from "
+    "(select x, r, min(n) from tb where false group by rollup (x, r)) q(f0, f1, f2)))",
+    "not in totals of a column that is never null": "select count(*) as o from td where not (r in "
+    "(select f1 from (select k, id, min(n) from tb group by rollup (k, id)) q(f0, f1, f2)))",
+    # Seed 969087369, query 144: MariaDB does not find a computed key again in HAVING.
+    "having a computed key": "select f0 from (select t, w, min(x) from td group by t, w) "
+    "q(f0, f1, f2) where f1 not in (1.50, (-1.50), 0.01) or random() < 0",
+    # Seed 935263293, query 36: DuckDB refuses an outer join over a subquery in this form.
+    "an outer join on a subquery": "select avg(a.id) as o from tb b, ta a left join "
+    "(select c from td where exists (select 1 from td)) q on true",
     "exists on text": "select id from tb "
     "where exists (select 1 from td where td.s = tb.s and td.b)",
 }

@@ -245,7 +245,14 @@ class Aggregate(Plan):
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        return tuple(item.column for item in (*self.keys, *self.aggregates))
+        sets = self.grouping_sets or ()
+        keys = (
+            replace(item.column, nullable=True)
+            if any(i not in members for members in sets)
+            else item.column
+            for i, item in enumerate(self.keys)
+        )
+        return (*keys, *(item.column for item in self.aggregates))
 
     @property
     def inputs(self) -> tuple[Plan, ...]:

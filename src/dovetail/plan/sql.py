@@ -144,7 +144,13 @@ class SqlBuilder:
     def _filter(self, plan: nodes.Filter) -> _Block:
         block = self._block(plan.input)
         parts = conjuncts(plan.predicate)
-        if block.stage > _GROUP or not self._foldable(block, parts):
+        names = {name for part in parts for name in free_columns(part)} & block.columns.keys()
+        # HAVING finds a computed key again in PostgreSQL, in MariaDB it does not.
+        computed = block.stage == _GROUP and any(
+            not isinstance(block.columns[n], exp.Column) and not block.columns[n].find(exp.AggFunc)
+            for n in names
+        )
+        if block.stage > _GROUP or computed or not self._foldable(block, parts):
             block = self._derive(block, plan.input.columns)
         rendered = [self._predicate(part, block, plan.input.columns) for part in parts]
         if block.stage == _GROUP:
