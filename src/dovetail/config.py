@@ -312,6 +312,10 @@ class TuiSettings(_Model):
         default=512_000_000, gt=0, description="Bytes of a result that are held in memory."
     )
     parallel: int = Field(default=4, ge=1, le=32, description="Queries that may run at once.")
+    queries: LocalPath = Field(
+        default=Path("queries"),
+        description="The folder of saved queries (`.sql` files), from the folder of this file.",
+    )
 
 
 class MacroSettings(_Model):

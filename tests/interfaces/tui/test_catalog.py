@@ -65,6 +65,8 @@ def test_a_lost_source_says_how_to_try_again(play: Play, tmp_path: Path) -> None
         assert "late ✗" in tui.screen()
         [node] = tui.app.catalog.names_tree.root.children[0].children
         assert "r tries again" in str(node.label)
+        await tui.keys("<down>")  # under the tree there is room for all of it
+        assert path.name in tui.screen()
         with sqlite3.connect(path) as connection:
             connection.execute("create table t (a integer)")
         connection.close()
@@ -126,7 +128,7 @@ def _large(session: Session) -> Catalog:
     schema = Schema(session)
     schema._known["big"] = SourceNames("big", "duckdb", "ready", tables)
     assert len(schema._known["big"].searchable) == 10_000
-    return Catalog(schema, Sequences([], "catalog"))
+    return Catalog(schema, Sequences([], "catalog"), list)
 
 
 @pytest.mark.parametrize(
@@ -170,3 +172,39 @@ def test_a_name_is_dragged_into_the_editor(play: Play) -> None:
         assert tui.app.place == "editor"
 
     play(scenario)
+
+
+def test_queries_are_kept_by_name_beside_the_configuration(play: Play, tmp_path: Path) -> None:
+    folder = tmp_path / "team"
+    (folder / "queries").mkdir(parents=True)
+    (folder / "queries" / "by trader.sql").write_text("select 1 as kept")
+    config = folder / "dovetail.yaml"
+    config.write_text("sources: {}\n")
+
+    async def scenario(tui: Tui) -> None:
+        assert "saved queries 1" in tui.screen()
+        tree = tui.app.catalog.names_tree
+        await tui.keys("<alt+1><space>")
+        tree.move_cursor(tree.root.children[0].children[0])
+        await tui.keys("<enter>")
+        assert tui.text == "select 1 as kept"
+        assert tui.app.buffer.name_shown == "by trader.sql"
+        await tui.keys("<f5>")
+        assert tui.names == ["kept"]
+        await tui.keys("<alt+2><ctrl+n>select 2<alt+3>")
+        tui.app.commands.run_line("save by trader")
+        await tui.settle()
+        assert "Replace the query by trader?" in tui.screen()
+        await tui.keys("n")
+        assert (folder / "queries" / "by trader.sql").read_text() == "select 1 as kept"
+        await tui.keys("<alt+2><ctrl+x>wtwo<enter>")
+        assert (folder / "queries" / "two.sql").read_text() == "select 2"
+        assert "saved queries 2" in tui.screen()
+        await tui.keys("<ctrl+x>1<ctrl+x>qtwo<enter>")
+        assert tui.text == "select 2"
+        assert len(tui.app.buffers) == 3
+        await tui.keys("<ctrl+x>w../three<enter>")
+        assert "cannot be the name of a query" in tui.told[-1]
+
+    with Session.open(config) as over:
+        play(scenario, over=over)

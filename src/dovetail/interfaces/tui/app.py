@@ -100,7 +100,12 @@ class DovetailApp(App[int]):
         self._keep_on = keep_on
         self._welcome = welcome
         # Kept, not searched for: news may come while a screen lies over them, or while they go.
-        self.catalog = Catalog(self.schema, self.make_keys("catalog"), id="catalog")
+        self.catalog = Catalog(
+            self.schema,
+            self.make_keys("catalog"),
+            lambda: self.commands.saved_queries.names(),
+            id="catalog",
+        )
         self._too_small = Static("", id="too-small", markup=False)
         self.tabs = Buffers(self._make_buffer, id="buffers")
         self.prompt = PromptLine(id="prompt")
@@ -379,14 +384,17 @@ class DovetailApp(App[int]):
     def on_catalog_tree_dropped(self, event: CatalogTree.Dropped) -> None:
         """A name was dragged into the editor."""
         editor = self.buffer.editor
-        if event.node.kind not in ("root", "error") and editor.region.contains(event.x, event.y):
+        names = ("source", "schema", "table", "local", "column")
+        if event.node.kind in names and editor.region.contains(event.x, event.y):
             editor.drop(self.catalog.sql_name(event.node), event.x, event.y)
             editor.focus()
 
     def on_tree_node_selected(self, event: Any) -> None:
         """Enter or a click on a node of the catalog."""
         if isinstance(event.node.data, Node) and event.node.data.kind not in ("root", "error"):
-            self.commands.catalog("insert_name", event.node.data)
+            made = self.commands.catalog("insert_name", event.node.data)
+            if made is not None:
+                self.run_worker(made, group="actions")
 
     def open_screen(self, name: str, *arguments: Any) -> None:
         """Show one of the screens."""

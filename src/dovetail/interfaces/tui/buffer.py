@@ -38,8 +38,8 @@ class BufferPane(Vertical):
     BufferPane .error.open { display: block; }
     BufferPane .empty { color: $text-muted; padding: 1 2; height: 1fr; }
     BufferPane ContentSwitcher { height: 1fr; }
-    BufferPane .results { display: none; }
-    BufferPane.has-results .results { display: block; }
+    BufferPane .results, BufferPane ContentSwitcher { display: none; }
+    BufferPane.has-results .results, BufferPane.has-results ContentSwitcher { display: block; }
     BufferPane.has-results .empty { display: none; }
     """
 

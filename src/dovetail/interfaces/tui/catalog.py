@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -33,7 +34,7 @@ _SHOWN = 1_000  # tables of one schema that are listed without a filter
 class Node:
     """What a node of the tree stands for."""
 
-    kind: str  # source, schema, table, local, column
+    kind: str  # source, schema, table, local, column, queries, query, error
     name: str
     source: str = ""
     table: TableInfo | None = None
@@ -79,6 +80,7 @@ class Catalog(Vertical, Edged):
     Catalog Input { display: none; border: none; height: 1; padding: 0 1; }
     Catalog Input.open { display: block; }
     Catalog CatalogTree { height: 1fr; padding: 0 1; }
+    Catalog .whole { height: auto; max-height: 8; color: $text-error; padding: 0 1; }
     Catalog .empty { padding: 1; color: $text-muted; display: none; }
     Catalog.nothing .empty { display: block; }
     Catalog.nothing CatalogTree { display: none; }
@@ -92,12 +94,22 @@ class Catalog(Vertical, Edged):
             self.action = action
             self.node = node
 
-    def __init__(self, schema: Schema, keys: Sequences, id: str | None = None) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        keys: Sequences,
+        saved: Callable[[], Sequence[str]],
+        id: str | None = None,
+    ) -> None:
+        """``saved`` gives the names of the saved queries."""
         super().__init__(id=id)
+        self._saved = saved
         self._schema = schema
         self._keys = keys
         self._wanted = ""
         self.marked: TableInfo | None = None
+        self._whole = Static("", classes="whole", markup=False)
+        self._whole.display = False
 
     def compose(self) -> ComposeResult:
         """Filter, tree, and what to do when there is nothing."""
@@ -106,6 +118,7 @@ class Catalog(Vertical, Edged):
         tree.show_root = False
         tree.guide_depth = 2
         yield tree
+        yield self._whole
         yield Static(
             "No sources.\n\nQuery a file:\nfrom 'trades.csv'\n\nAdd a source:\n"
             "dovetail config init",
@@ -140,6 +153,7 @@ class Catalog(Vertical, Edged):
                     self._add_column(node, column, type_)
         for source in self._schema.sources:
             self._add_source(source)
+        has_queries = self._add_queries()
         self.names_tree.root.expand()
         for node in self._all(self.names_tree.root):
             if self._path(node) in opened:
@@ -148,20 +162,21 @@ class Catalog(Vertical, Edged):
             for node in self._all(self.names_tree.root):
                 if self._path(node) == at:
                     self.names_tree.move_cursor(node)
-        self.set_class(not self._schema.sources and not local, "nothing")
+        self.set_class(not (self._schema.sources or local or has_queries), "nothing")
 
     def _add_source(self, source: SourceNames) -> None:
         label = Text(visible(source.name), "bold")
         state = {"loading": " …", "failed": " ✗"}.get(source.state, "")
         label.append(f"{state} {source.kind}, read-only", "dim")
         node = self.names_tree.root.add(label, Node("source", source.name, source.name))
+        note = Node("error", source.name, source.name)
         if source.state == "failed":
             text = f"{visible(source.error)} (r tries again)"
-            node.add_leaf(Text(text, "red"), Node("error", source.name))
+            node.add_leaf(Text(text, "red"), note)
         if source.state == "ready":
-            node.add_leaf(Text(_summary(source), "dim"), Node("error", source.name))
+            node.add_leaf(Text(_summary(source), "dim"), note)
         if source.state == "loading" and not source.tables:
-            node.add_leaf(Text("reading the catalog", "dim"), Node("error", source.name))
+            node.add_leaf(Text("reading the catalog", "dim"), note)
         schemas: dict[str, list[TableInfo]] = {}
         for table in self._tables(source):
             schemas.setdefault(table.schema, []).append(table)
@@ -179,9 +194,19 @@ class Catalog(Vertical, Edged):
                 parent.add(shown, Node("table", table.name, source.name, table))
             if len(tables) > _SHOWN:
                 more = f"{len(tables) - _SHOWN:,} more; / finds them"
-                parent.add_leaf(Text(more, "dim"), Node("error", source.name))
+                parent.add_leaf(Text(more, "dim"), note)
         if self._wanted and schemas:
             node.expand()
+
+    def _add_queries(self) -> bool:
+        saved = self._saved()
+        names = [name for name in saved if self._fits(name)]
+        if names:
+            label = Text.assemble(("saved queries", "bold"), (f" {len(names)}", "dim"))
+            node = self.names_tree.root.add(label, Node("queries", ""), expand=bool(self._wanted))
+            for name in names:
+                node.add_leaf(Text(visible(name)), Node("query", name))
+        return bool(saved)
 
     def _tables(self, source: SourceNames) -> list[TableInfo]:
         if not self._wanted:
@@ -200,6 +225,15 @@ class Catalog(Vertical, Edged):
 
     def _fits(self, name: str) -> bool:
         return not self._wanted or _fuzzy(self._wanted).search(name.lower()) is not None
+
+    def on_tree_node_highlighted(self, event: Tree.NodeHighlighted[Node]) -> None:
+        """Under the tree stands why a source failed: its node has no room for all of it."""
+        event.stop()
+        data = event.node.data
+        errors = {s.name: s.error for s in self._schema.sources if s.state == "failed"}
+        error = errors.get(data.source or data.name) if data is not None else None
+        self._whole.display = error is not None
+        self._whole.update(visible(error) if error is not None else "")
 
     def _add_column(self, node: TreeNode[Node], name: str, type_: str, note: str = "") -> None:
         label = Text(visible(name))

@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Sequence
 
 from dovetail.editing.joins import Suggestion, suggest_joins
 from dovetail.interfaces.tui.catalog import Node
-from dovetail.interfaces.tui.command_panes import Panes
+from dovetail.interfaces.tui.command_saved import Saved
 
 _PREVIEW_ROWS = 200
 
 
-class CatalogKeys(Panes):
+class CatalogKeys(Saved):
     """Names, previews and joins of the node under the cursor."""
 
     def catalog(self, action: str, node: Node | None) -> Awaitable[None] | None:
@@ -20,8 +20,12 @@ class CatalogKeys(Panes):
         if action == "to_editor":
             self.do_to_editor()
             return None
-        if node is None or node.kind in ("root", "error"):
+        if node is None or node.kind == "root":
             return None
+        if node.kind == "error" and action != "refresh":
+            return None
+        if node.kind in ("queries", "query"):
+            return self._saved_query(action, node)
         name = app.catalog.sql_name(node)
         is_table = node.table is not None or node.kind == "local"
         if action == "insert_name":
@@ -44,6 +48,17 @@ class CatalogKeys(Panes):
             return self._run_text(f"describe select * from {name}")
         elif action == "profile":
             return self._run_text(f"summarize select * from {name}")
+        return None
+
+    def _saved_query(self, action: str, node: Node) -> Awaitable[None] | None:
+        if action == "refresh":
+            self.app.catalog.update_names()
+        elif node.kind == "query" and action == "insert_name":
+            return self.open_query(node.name)
+        elif node.kind == "query" and action == "copy_name":
+            self.app.copy(node.name, f"copied {node.name}")
+        else:
+            self.app.tell("Enter opens a saved query; F5 runs it there")
         return None
 
     async def _run_text(self, sql: str) -> None:

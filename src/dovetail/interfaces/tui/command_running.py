@@ -91,7 +91,7 @@ class Running(Panes):
             return
 
         def done(text: str) -> None:
-            self.open_screen("text", "plan", text)
+            self.open_screen("plan", text)
 
         self._beside(lambda: self._plan_text(sql, pane), done)
 

@@ -74,6 +74,11 @@ class Screens(CommandBase):
 
         self.app.push_screen(TextScreen(title, text, self.app.copy))
 
+    def _screen_plan(self, text: str) -> None:
+        from dovetail.interfaces.tui.screens.plan import PlanScreen
+
+        self.app.push_screen(PlanScreen("plan", text, self.app.copy))
+
     def _screen_cell(self, column: Column, text: str | None) -> None:
         from dovetail.interfaces.tui.screens.text import whole_value
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dovetail.interfaces.tui.command_buffers import Buffers
 from dovetail.interfaces.tui.command_catalog import CatalogKeys
 from dovetail.interfaces.tui.command_editing import Editing
 from dovetail.interfaces.tui.command_line import CommandLine
@@ -10,5 +9,5 @@ from dovetail.interfaces.tui.command_running import Running
 from dovetail.interfaces.tui.command_screens import Screens
 
 
-class Commands(Running, Buffers, Editing, Screens, CatalogKeys, CommandLine):
+class Commands(Running, Editing, Screens, CatalogKeys, CommandLine):
     """What the application does on its own keys."""

@@ -422,7 +422,7 @@ class Grid(Widget, can_focus=True):
             style = line + self._style("number")
             segments.append(Segment(f"{row + 1:>{number - 1},} ", style))
         for column, _, column_width in frame.columns:
-            style = line
+            style = gap = line
             if column in pinned:
                 style += self._style("pinned")
             if column in selected:
@@ -432,14 +432,17 @@ class Grid(Widget, can_focus=True):
                 style += self._style("selected")
             if cursor and self.has_focus:
                 style += self._style("cursor")
+            if self.mode == "row":  # one bar, not a cell beside a cell
+                gap = style
             text = frame.texts.get((row, column))
             if text is None:
                 style += self._style("null")
-                cell = _aligned(cut("NULL", column_width), column_width, False)
+                right = self.cells.is_number(column)
+                cell = _aligned(cut("NULL", column_width), column_width, right)
                 segments.append(Segment(cell, style))
             else:
                 segments += self._cell(column, text, column_width, style)
-            segments.append(Segment("│" if pinned and column == pinned[-1] else _GAP, line))
+            segments.append(Segment("│" if pinned and column == pinned[-1] else _GAP, gap))
         used = sum(s.cell_length for s in segments)
         segments.append(Segment(" " * max(0, self.size.width - 1 - used), line))
         segments.append(Segment(frame.bar[index], frame.base + self._style("bar")))

@@ -80,6 +80,8 @@ EDITOR = _keys(
     ctrl+x ctrl+e         ||| external_editor      ||| edit in $EDITOR
     ctrl+x e              ||| goto_error           ||| to the place of the error
     ctrl+x s              ||| save_as              ||| save under another name
+    ctrl+x q              ||| saved_queries        ||| saved queries
+    ctrl+x w              ||| save_query           ||| keep this as a saved query
     ctrl+x b              ||| buffers              ||| list of tabs
     ctrl+x ctrl+x         ||| last_buffer          ||| between the last two tabs
     ctrl+x 1              ||| buffer(1)            ||| editor tab 1

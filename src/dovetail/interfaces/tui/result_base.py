@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+# Actions about the rows that are shown: they wait for a sort or filter that is being made. Those
+# that ask for something to be typed do not.
+_ABOUT_ROWS = frozenset(
+    ("show_cell", "statistics", "all_statistics", "frequencies", "yank", "hide_empty",
+     "next_match", "change", "null")
+)  # fmt: skip
+
+
 class Host(Protocol):
     """What a result needs of the application."""
 
@@ -85,7 +93,8 @@ class ResultBase(Vertical):
         self.count_shown = ""
         self._keys = keys
         self._past: list[tuple[View, Any]] = []
-        self._preview: View | None = None
+        self._asked: View | None = None  # what the grid will show when its rows are found
+        self._waiting: list[tuple[str, int | None]] = []  # actions, for when it is shown
         self._search: tuple[str, int, Matches | None] | None = None
         self._column_search = ""  # what `\\` looked for, while it was the last search
         self._format = ""
@@ -131,8 +140,8 @@ class ResultBase(Vertical):
                 assert self.analyst is not None
                 self.analyst.replace(run.table())
                 self.grid.grown()
-                if self.grid.view.moves_rows():
-                    self._apply(self.grid.view, keep_past=True)
+                if self._view.moves_rows():
+                    self._apply(self._view, keep_past=self._asked is None)
         self.post_message(self.Changed(self))
 
     def _open_grid(self, table: pa.Table, columns: list[Any]) -> None:
@@ -225,17 +234,21 @@ class ResultBase(Vertical):
         assert self.analyst is not None
         self._job += 1
         job = self._job
+        self._asked = None
         self.analyst.interrupt()
         self.busy = what
 
         def answer(made: Any, error: DovetailError | None) -> None:
             if job != self._job:
                 return
-            self.busy = ""
+            self.busy, self._asked = "", None
             if error is None:
                 done(made)
             elif not isinstance(error, CancelledError):
                 (failed or (lambda e: self.host.tell(e.message, error=True)))(error)
+            waiting, self._waiting = self._waiting, []
+            for action, count in waiting:
+                self.perform(action, count)
             self.post_message(self.Changed(self))
 
         def work() -> None:
@@ -277,11 +290,26 @@ class ResultBase(Vertical):
                 then()
 
         if same_rows and not keep_past:
+            self._forget_asked()
             done(grid.rows)
             self.post_message(self.Changed(self))
             return
         what = "filtering" if view.filters else "sorting"
         self._work(what, lambda: analyst.rows_of(view), done, failed)
+        self._asked = view if view != grid.view else None
+
+    def _forget_asked(self) -> None:
+        """The view that was asked for last is not wanted any more."""
+        if self._asked is not None:
+            self._job += 1
+            self._asked, self.busy = None, ""
+            self._waiting.clear()
+
+    @property
+    def _view(self) -> View:
+        """What the next change begins with: the view that was asked for last, shown or not yet, so
+        that keys pressed fast mean what they mean pressed slowly."""
+        return self._asked or self._grid.view
 
     def _mark(self) -> None:
         grid = self.grid
@@ -325,6 +353,9 @@ class ResultBase(Vertical):
             return
         if self.grid is None:
             return
+        if self._asked is not None and name in _ABOUT_ROWS:
+            self._waiting.append((action, count))
+            return
         self.note = ""
         method(argument, count)
 
@@ -339,7 +370,7 @@ class ResultBase(Vertical):
 
     def _summarize(self, grid: Grid) -> None:
         first, last, columns = grid.selection()
-        if grid.mode == "column" and grid.selected_from is None:
+        if self._asked is not None or (grid.mode == "column" and grid.selected_from is None):
             return
         cells = [(column, grid.rows, first, last) for column in columns]
 

@@ -36,23 +36,23 @@ class Filtering(ResultBase):
         grid = self._grid
         columns = grid.view.columns
         at = columns.index(grid.column)
-        self._apply(grid.view.hide(columns[at : at + (count or 1)]))
+        self._apply(self._view.hide(columns[at : at + (count or 1)]))
 
     def do_unhide_all(self, _: str, count: int | None) -> None:
         """Show hidden columns."""
-        self._apply(self._grid.view.unhide_all())
+        self._apply(self._view.unhide_all())
 
     def do_pin(self, _: str, count: int | None) -> None:
         """Pin or unpin this column."""
-        self._apply(self._grid.view.pin(self._grid.column))
+        self._apply(self._view.pin(self._grid.column))
 
     def do_unpin_all(self, _: str, count: int | None) -> None:
         """Unpin all."""
-        self._apply(self._grid.view.unpin_all())
+        self._apply(self._view.unpin_all())
 
     def do_move_column(self, way: str, count: int | None) -> None:
         """Move this column."""
-        self._apply(self._grid.view.move(self._grid.column, int(way) * (count or 1)))
+        self._apply(self._view.move(self._grid.column, int(way) * (count or 1)))
 
     def do_width(self, by: str, count: int | None) -> None:
         """Narrower or wider."""
@@ -86,20 +86,23 @@ class Filtering(ResultBase):
 
     def choose_columns(self, hidden: frozenset[int], go_to: int | None) -> None:
         """What the list of columns was left with."""
-        self._apply(replace(self._grid.view, hidden=frozenset()).hide(sorted(hidden)))
+        self._apply(replace(self._view, hidden=frozenset()).hide(sorted(hidden)))
         if go_to is not None:
             self._grid.move_to(None, go_to)
 
     def do_sort(self, _: str, count: int | None) -> None:
         """Up, down, not."""
-        self._apply(self._grid.view.cycle_sort(self._grid.column))
+        self._apply(self._view.cycle_sort(self._grid.column))
 
     def do_sort_more(self, _: str, count: int | None) -> None:
         """Add this column to the sort."""
-        self._apply(self._grid.view.cycle_sort(self._grid.column, add=True))
+        self._apply(self._view.cycle_sort(self._grid.column, add=True))
 
     def do_undo(self, _: str, count: int | None) -> None:
-        """The view before."""
+        """The view before; of a change that is still being made, the one that is shown."""
+        if self._asked is not None:
+            self._forget_asked()
+            return
         if not self._past:
             self.host.tell("nothing to take back")
             return
@@ -149,7 +152,7 @@ class Filtering(ResultBase):
             self._apply(before.with_filter(new), keep_past=True, failed=failed, then=then)
 
         def cancel() -> None:
-            self._job += 1  # what is being tried no longer counts
+            self._forget_asked()
             grid.show(before, rows)
             self._mark()
             self._chips()
@@ -189,11 +192,11 @@ class Filtering(ResultBase):
         sign = "=" if kind == "keep" else "≠"
         shown_text = "NULL" if text is None else shown(text)
         made = Filter(kind, f"{this.name} {sign} {shown_text}", column=column, literal=sql)
-        self._apply(grid.view.with_filter(made))
+        self._apply(self._view.with_filter(made))
 
     def do_clear_filters(self, _: str, count: int | None) -> None:
         """All filters back."""
-        self._apply(replace(self._grid.view, filters=()))
+        self._apply(replace(self._view, filters=()))
 
     def do_choose_filter(self, _: str, count: int | None) -> None:
         """Take one filter back, whichever it is."""
@@ -204,7 +207,7 @@ class Filtering(ResultBase):
 
     def remove_filter(self, index: int) -> None:
         """Take a filter back, counted from 0."""
-        self._apply(self._grid.view.without_filter(index))
+        self._apply(self._view.without_filter(index))
 
     def on_chips_removed(self, event: Chips.Removed) -> None:
         """A filter was clicked."""
@@ -222,7 +225,7 @@ class Filtering(ResultBase):
             self.count_shown = ""
             self._mark()
         elif grid.view.filters:
-            self._apply(grid.view.without_filter())
+            self._apply(self._view.without_filter())
         else:
             self.host.app_action("to_editor")
         self.post_message(self.Changed(self))

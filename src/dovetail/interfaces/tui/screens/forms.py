@@ -131,7 +131,7 @@ class ExportScreen(Overlay[dict[str, Any] | None]):
         """Path, rows, columns."""
         self.add_class("small")
         with self.framed("export"):
-            yield Label("File; its ending gives the format: .csv .tsv .json .jsonl .parquet .md …")
+            yield Label("File; its ending gives the format, such as .csv, .parquet or .md")
             yield Input(placeholder="out.parquet", suggester=PathSuggester(), compact=True)
             yield Select[str](self._rows, value=self._rows[0][1], allow_blank=False)
             yield Checkbox("hidden columns too", id="all-columns", compact=True)

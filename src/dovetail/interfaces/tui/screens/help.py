@@ -79,7 +79,7 @@ class WelcomeScreen(Overlay[None]):
         self.add_class("small")
         with self.framed("Dovetail"):
             yield Static(
-                "\n".join(f"{keys:<18} {what}" for keys, what in ten_main_keys(self._keys)) + "\n",
+                "\n".join(f"{keys:<15} {what}" for keys, what in ten_main_keys(self._keys)) + "\n",
                 markup=False,
             )
             yield Static("Esc begins", classes="hint")
