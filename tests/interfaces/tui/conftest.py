@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from tests.interfaces.conftest import TRADES
 from textual.pilot import Pilot
 
 from dovetail.editing.history import History
+from dovetail.execution.profile import FragmentProfile, Profile
 from dovetail.interfaces.tui.app import DovetailApp
 from dovetail.interfaces.tui.drafts import Drafts
 from dovetail.interfaces.tui.grid import Grid
@@ -20,6 +23,9 @@ from dovetail.interfaces.tui.result import ResultPane
 from dovetail.session import Session
 
 SIZE = (120, 40)
+_HOPS = 2  # a key goes to the application and a widget; twice for each key
+_RUNNING = ("f5", "shift+f5", "ctrl+j")
+_PATIENCE = 500  # looks at workers that a key has set off
 
 
 class Tui:
@@ -34,18 +40,36 @@ class Tui:
             for key in re.findall(r"<([^>]+)>|(.)", text, re.DOTALL):
                 name = key[0] or {"\n": "enter", " ": "space"}.get(key[1], key[1])
                 await self.pilot.press(name)
+                if name in _RUNNING:  # what comes next is about the result
+                    await self.settle()
         await self.settle()
+
+    async def passed_on(self, *_: float) -> None:
+        """Wait until what a key set off has gone from widget to widget, and its workers are done:
+        it may move the keyboard before the next key, or open a screen.
+
+        The pilot itself waits until the processor has nothing to do: 40 ms a key at best, a second
+        while a query runs.
+        """
+        for _ in range(_HOPS):
+            await self.pilot._wait_for_screen()
+        for _ in range(_PATIENCE):
+            if all(worker.is_finished for worker in self.app.workers):
+                break
+            await asyncio.sleep(0.002)
 
     async def settle(self) -> None:
         """Wait for workers, queries and repaints; filters that wait for the next key too."""
         calm = 0
-        for _ in range(2000):
-            await self.pilot.pause()
+        for _ in range(4000):
+            await self.passed_on()
             calm = calm + 1 if self._is_calm() else 0
-            if calm == 3:  # a message may have been on its way from one queue to another
+            if calm == 2:  # what was painted last may have set something off
+                await self.pilot.pause()
+            if calm == 3:
                 return
             if not calm:
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.005)
         raise AssertionError("the application does not come to rest")
 
     def _is_calm(self) -> bool:
@@ -126,6 +150,30 @@ class Copied:
         return ""
 
 
+class Gated:
+    """A result whose rows come when the test opens the gate; counts who cancels it."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.cancelled = 0
+        self.schema = pa.schema([("n", pa.int64())])
+        self.columns = [("n", "BIGINT")]
+        self.profile = Profile([FragmentProfile(1, "slow", "gated", "select n", "stream")])
+        self.warnings: list[str] = []
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        yield pa.record_batch([pa.array([1, 2, 3])], schema=self.schema)
+        self.gate.wait(30)
+        if not self.cancelled:
+            yield pa.record_batch([pa.array([4])], schema=self.schema)
+
+    def cancel(self) -> None:
+        self.cancelled += 1
+        self.gate.set()
+
+    def close(self) -> None: ...
+
+
 Play = Callable[..., None]
 
 
@@ -169,6 +217,7 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, session: Session, desk
             app.animation_level = "none"
             async with app.run_test(size=size) as pilot:
                 tui = Tui(app, pilot)
+                monkeypatch.setattr("textual.app.wait_for_idle", tui.passed_on)
                 await tui.settle()
                 await scenario(tui)
 
