@@ -468,6 +468,29 @@ def test_views_of_a_source_do_not_show_the_engine(session: Session) -> None:
         rows_of(session, "select * from lake.settings")
 
 
+@pytest.mark.parametrize(
+    ("view", "says"),
+    [
+        ("select name, value from duckdb_settings()", "duckdb_settings"),
+        ("select current_setting('temp_directory') as place", "current_setting"),
+        ("select * from read_csv('{folder}/outside/secret.csv')", "read_csv"),
+        ("from hidden", "current_setting"),
+    ],
+)
+def test_views_of_a_file_named_by_path(sources: Sources, view: str, says: str) -> None:
+    path = sources.folder / "exports" / "views.duckdb"
+    path.unlink(missing_ok=True)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("CREATE TABLE plain AS SELECT 1 AS a")
+        connection.execute("CREATE VIEW fine AS SELECT a + 1 AS b FROM plain")
+        connection.execute("CREATE VIEW hidden AS SELECT current_setting('threads') AS n")
+        connection.execute(f"CREATE VIEW v AS {view.format(folder=sources.folder)}")
+    with dovetail.connect({}, allowed_directories=[sources.folder]) as opened:
+        assert rows_of(opened, f"select b from '{path}'.fine") == [(2,)]
+        with pytest.raises(RefusedError, match=rf"view .*\.v cannot be read.*{says}|{says}"):
+            rows_of(opened, f"select * from '{path}'.v")
+
+
 def test_macros_beside_a_file_function(session: Session, sources: Sources) -> None:
     inside = sources.folder / "exports" / "inside.csv"
     with dovetail.connect(

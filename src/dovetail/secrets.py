@@ -247,6 +247,11 @@ class Resolver:
         return text
 
 
+def without_password(source: str) -> str:
+    """What to do when a source refused a login that had no password."""
+    return f"it wants a password: write a reference, such as ${{env:{source.upper()}_PASSWORD}}"
+
+
 def readable_by_others(path: Path) -> str | None:
     """A warning when group or others may read ``path``, else None (also when it is not there)."""
     try:

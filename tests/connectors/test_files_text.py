@@ -6,8 +6,10 @@ import datetime as dt
 import gzip
 from pathlib import Path
 
+import duckdb
 import pytest
 
+from dovetail.connectors.files_look import all_digits
 from dovetail.errors import DataError
 from tests.connectors.test_files import Folder
 
@@ -96,6 +98,12 @@ def big(first: str, last: str, rows: int = MANY) -> str:
         ("1", "1.5", "BIGINT"),
         ("1", "007", "BIGINT"),
         ("1", "1e3", "BIGINT"),
+        ("1", "1e2", "BIGINT"),
+        ("1", "12E2", "BIGINT"),
+        ("1", "1.5e1", "BIGINT"),
+        ("1", "99.9", "BIGINT"),
+        ("1", "0xFFFFFFF", "BIGINT"),
+        ("1", "1_000", "BIGINT"),
         ("1", "99999999999999999999", "BIGINT"),
         ("1", "x", "BIGINT"),
         ("2024-01-05", "2024-01-05 10:00:00", "DATE"),
@@ -111,6 +119,26 @@ def test_a_late_value_is_never_bent(folder: Folder, first: str, last: str, type_
     assert str(table.columns[0].type) == type_
     with pytest.raises(DataError, match=r"late\.csv\.v holds .* does not fit .*: " + last[:3]):
         folder.read("late.csv")
+
+
+def test_what_is_all_digits_is_told_by_its_number() -> None:
+    """Every text of up to five of these characters, and some longer ones."""
+    with duckdb.connect() as connection:
+        connection.execute(f"CREATE TABLE c AS SELECT unnest({[*'0159.eExX_-+ a']}) AS c")
+        connection.execute("CREATE TABLE texts (v VARCHAR)")
+        connection.execute(
+            f"INSERT INTO texts SELECT unnest({['9' * 18, '1' + '0' * 18, '9' * 19, '1234567e2']})"
+            f" UNION ALL SELECT unnest({['123e16', '1234567890123.5e5', '99999999.5e2', '1.5e17']})"
+        )
+        for length in range(1, 6):
+            text = " || ".join(f"c{i}.c" for i in range(length))
+            tables = ", ".join(f"c AS c{i}" for i in range(length))
+            connection.execute(f"INSERT INTO texts SELECT {text} FROM {tables}")
+        told = connection.execute(
+            "SELECT count(*), count(*) FILTER (NOT regexp_full_match(v, '[1-9][0-9]*')) FROM texts "
+            f"WHERE {all_digits('v', 'TRY_CAST(v AS BIGINT)')}"
+        ).fetchone()
+    assert told == (961, 0)
 
 
 def test_a_late_offset_moves_to_utc(folder: Folder) -> None:

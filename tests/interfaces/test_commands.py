@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import socket
 import subprocess
 import sys
@@ -327,6 +328,24 @@ def test_the_end_of_the_text_has_a_name(dovetail: Command) -> None:
     done = dovetail("sql", "format", "select 1 from")
     assert done.code == 1
     assert "not the end of the text" in done.err
+
+
+def test_a_file_that_is_not_there_has_near_names(folder: Path, dovetail: Command) -> None:
+    (folder / "orders.csv").write_text("id\n1\n")
+    for arguments in (
+        ("diff", "ordrs.csv", "trades.csv"),
+        ("diff", "orders.csv", "trade.csv"),
+        ("describe", "ordrs.csv"),
+        ("profile", "ordrs.csv"),
+    ):
+        done = dovetail(*arguments)
+        assert done.code == 1
+        assert re.search(r"no file '\w+\.csv' in .*did you mean '(orders|trades)\.csv'", done.err)
+    # a table of a source may end like a file
+    (folder / "some").mkdir()
+    (folder / "some" / "csv.jsonl").write_text('{"a": 1}\n')
+    done = dovetail("describe", "--csv", "--source", f"box={folder / 'some'}", "box.csv")
+    assert done.out == "column,type,nullable,key,comment\na,BIGINT,true,,\n"
 
 
 def test_diff(folder: Path, dovetail: Command) -> None:

@@ -135,16 +135,32 @@ class Guard:
             f"WHEN {value} IS NULL THEN NULL "
             f"ELSE coalesce({cast}, error({message} || left({value}, 80))) END"
         )
-        if self.format or self.type.family not in ("integer", "date"):
-            return f"CASE {checked}"
-        # Text that is what its value is written as needs no pattern, which costs six times as much.
         plain = f"TRY_CAST({value} AS {self.type})"
-        return f"CASE WHEN CAST({plain} AS VARCHAR) = {value} THEN {plain} {checked}"
+        as_written = f"CASE WHEN CAST({plain} AS VARCHAR) = {value} THEN {plain} {checked}"
+        if self.type.family == "integer":
+            return f"CASE WHEN {all_digits(value, plain)} THEN {plain} {as_written[5:]}"
+        # Text that is what its value is written as needs no pattern, which costs six times as much.
+        plainly = self.format in ("", _ISO.get(self.type.family)) and self.type.family in _ISO
+        return as_written if plainly else f"CASE {checked}"
+
+
+def all_digits(text: str, number: str) -> str:
+    """A condition that only text can meet whose value is exactly ``number``, its cast.
+
+    Rounding, zeros in front and spaces all make a number of fewer digits than the text has
+    characters. What begins with a 0 may be hexadecimal, and a number of as many digits that is
+    written with an exponent ends in 00. It takes a third of the time that it takes to write the
+    number again and compare.
+    """
+    least = ", ".join(str(10**digits) for digits in range(1, 19))
+    return f"{number} >= ([0, {least}])[strlen({text})] AND {text} >= '1' AND {number} % 100 <> 0"
 
 
 _DATE = r"\d{4}-\d{1,2}-\d{1,2}"
 _CLOCK = r"\d{1,2}:\d{2}(:\d{2}(\.\d{1,6})?)?"
 _ZONE = r" ?(Z|UTC|[+-]\d{2}(:?\d{2})?)"
+# As DuckDB writes them, which is what nearly all files hold.
+_ISO = {"date": "%Y-%m-%d", "timestamp": "%Y-%m-%d %H:%M:%S"}
 _PATTERNS = {
     "integer": r"\s*[-+]?(0|[1-9][0-9]*)\s*",  # 007 is text, as DuckDB's sniffer has it
     "date": rf"{_DATE}|-?infinity",
@@ -253,15 +269,18 @@ def _look_csv(
         for option in ("names", "normalize_names"):
             read_options.pop(option, None)
         read_options = {**read_options, "columns": types}
-        if stamps[0][1] <= _FULL_SNIFF_BYTES:
-            # Saves opening the file to plan with it; of a large one the engine learns its size.
-            read_options["auto_detect"] = False
+        pinned = {**read_options, "auto_detect": False}
+        # Nothing is left to detect. With a large file the engine looks all the same, at one row:
+        # that is how it learns the size, which it needs to order joins.
+        large = stamps[0][1] > _FULL_SNIFF_BYTES
+        read_options = {**read_options, "sample_size": 1} if large else pinned
     else:
-        read_options["types"] = types
+        pinned = read_options = {**read_options, "types": types}
     reader = f"read_csv({_listed(paths)}{render_options(read_options)})"
+    described = _describe(connection, f"read_csv({_listed(paths)}{render_options(pinned)})")
     columns = tuple(
         ColumnInfo(c.name, guards[c.name].type, str(guards[c.name].type)) if c.name in guards else c
-        for c in _describe(connection, reader)
+        for c in described
     )
     return Look(columns, stamps, reader, guards)
 

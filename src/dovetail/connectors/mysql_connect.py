@@ -21,7 +21,7 @@ from dovetail.errors import (
     SourceUnavailableError,
     StaleCatalogError,
 )
-from dovetail.secrets import redact
+from dovetail.secrets import redact, without_password
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,6 +74,8 @@ def map_error(
     if number == 1049 and doing == "connecting":
         return SourceError(f"{where}: {detail}", source=source)
     if number in _LOGIN:
+        if "using password: NO" in detail:
+            detail += f"; {without_password(source)}"
         return AuthenticationError(f"{where} refused the login: {detail}", source=source)
     if number in _CROWDED:
         return SourceUnavailableError(

@@ -126,6 +126,10 @@ def source_error(error: BaseException, source: str, where: str) -> SourceError |
     said = server_message(error)
     outcome = classify(error)
     if outcome == "login":
+        if "no password supplied" in said:
+            from dovetail.secrets import without_password
+
+            said += f"; {without_password(source)}"
         return AuthenticationError(
             f"source {source}: PostgreSQL at {where} refused the login: {said}", source=source
         )

@@ -272,6 +272,7 @@ class Planner:
             return rule
         local = self._local.find(parts, ref.location, self._catalogs)
         if local is not None:
+            self._check_view(local, frozenset())
             return local
         table = self._catalogs.find(parts, ref.location)
         self._check_view(table, frozenset())
@@ -294,7 +295,8 @@ class Planner:
                 source=table.source,
                 table=table.qualified_name,
             ) from None
-        catalog = self._catalogs.get(table.source)
+        local = self._local.connectors.get(table.source)
+        catalog = self._catalogs.get(table.source) if local is None else local.catalog()
         for ref in judged.tables:
             inner = catalog.table(ref.schema or table.schema, ref.name)
             if judged.files or inner is None:

@@ -98,12 +98,13 @@ def _work(job: Any, diagnostics: Diagnostics) -> int:
         raise UsageError(f'--color takes auto, always or never, not "{messages.color}"')
     diagnostics.quiet, diagnostics.color = messages.quiet, messages.color
     if job.interactive:
-        return job.work(Run(diagnostics, Interruption())) or 0
+        run = Run(diagnostics, Interruption(), not messages.no_input, interactive=True)
+        return job.work(run) or 0
     caught: list[BaseException] = []
 
     def work(interruption: Interruption) -> int:
         try:
-            return job.work(Run(diagnostics, interruption)) or 0
+            return job.work(Run(diagnostics, interruption, not messages.no_input)) or 0
         except BaseException as error:
             caught.append(error)
             raise

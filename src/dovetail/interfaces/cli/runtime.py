@@ -25,6 +25,9 @@ class Run:
 
     diagnostics: Diagnostics
     interruption: Interruption
+    ask: bool = True
+    """Whether a password that is missing may be asked for."""
+    interactive: bool = False
 
     @contextmanager
     def temporary_folder(self) -> Iterator[Path]:
@@ -75,8 +78,22 @@ class Run:
             from dovetail.interfaces.cli.adhoc import parse_source
 
             sources = load({"sources": dict(parse_source(item) for item in extra)}).sources
+            if self.ask:
+                sources = self._with_passwords(sources)
             config = config.model_copy(update={"sources": {**config.sources, **sources}})
         return config
+
+    def _with_passwords(self, sources: Mapping[str, Any]) -> Mapping[str, Any]:
+        from dovetail.interfaces.cli.passwords import asking, can_ask
+
+        if not can_ask():
+            return sources
+        asked = asking(sources, self.interruption)
+        if self.interactive:  # later the terminal belongs to the shell
+            for name, settings in asked.items():
+                if settings is not sources[name]:
+                    settings.password.reveal()
+        return asked
 
 
 @dataclass(frozen=True)

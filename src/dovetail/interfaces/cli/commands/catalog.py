@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from dovetail.interfaces.cli.declare import Argument, Option
 from dovetail.interfaces.cli.options import MessageFlags, OutputFlags, SourceFlags
 from dovetail.interfaces.cli.output import choose_output, write_rows
 from dovetail.interfaces.cli.remembered import remember_tables
 from dovetail.interfaces.cli.runtime import Job, Run
+
+if TYPE_CHECKING:
+    from dovetail.session import Session
 
 _SQL_STARTS = ("select", "with", "from", "values", "(")
 
@@ -140,19 +143,26 @@ def describe(
             ]
             rows = [
                 (c.column, c.type, c.nullable, c.key or None, c.comment or None)
-                for c in session.describe(named(subject))
+                for c in session.describe(named(subject, session))
             ]
             write_rows(output, columns, rows, run.diagnostics)
 
     return Job(messages, work)
 
 
-def named(subject: str) -> str:
-    """The subject as SQL names it: a path gets the quotes that make it a file."""
+def named(subject: str, session: Session) -> str:
+    """The subject as SQL names it: a path gets the quotes that make it a file.
+
+    What ends like a file is one, unless it begins with the name of a source.
+    """
+    from dovetail.local_tables import is_path
+
     first = subject.lstrip().split(None, 1)[0].lower() if subject.strip() else ""
     if subject.startswith(("'", '"')) or first.startswith("(") or first in _SQL_STARTS:
         return subject
-    if "/" in subject or Path(subject).expanduser().is_file() or any(c in subject for c in "*?"):
+    source = subject.partition(".")[0].lower()
+    of_a_source = source in (status.name.lower() for status in session.sources())
+    if Path(subject).expanduser().is_file() or (is_path(subject) and not of_a_source):
         return "'" + subject.replace("'", "''") + "'"
     return subject
 

@@ -109,7 +109,7 @@ def diff(
 def _side(session: Session, subject: str) -> Side:
     from dovetail.sqltools.diff import Side
 
-    text = named(subject)
+    text = named(subject, session)
     columns = session.describe(text)
     return Side(
         subject if len(subject) <= 60 else subject[:59] + "…",

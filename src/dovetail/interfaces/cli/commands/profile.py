@@ -49,7 +49,7 @@ def profile(
 
     def work(run: Run) -> None:
         with run.session(where) as session:
-            looked = _Look(session, named(subject), exact)
+            looked = _Look(session, named(subject, session), exact)
             if column is None:
                 write_rows(output, *looked.figures(looked.columns), run.diagnostics)
                 return
