@@ -27,7 +27,7 @@ _MODULES = {
     "cache": "cache",
     "doctor": "doctor",
     "history": "history",
-    "stats": "history",
+    "stats": "stats",
     "serve": "serve",
     "users": "users",
     "db": "database",
