@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -298,3 +299,26 @@ def test_a_pager_gets_what_does_not_fit(folder: Path) -> None:
         os.close(main)
         assert done.returncode == 0, done.stderr
         assert expected in (folder / "paged.txt").read_text()
+
+
+def test_what_fits_the_screen_is_not_paged(folder: Path) -> None:
+    long = "select range as n from range(1, 501)"
+    for arguments in (["select 1 as n"], ["--pager", "never", long], ["--csv", long]):
+        main, side = pty.openpty()
+        child = subprocess.Popen(
+            [str(PROGRAM), "query", *arguments],
+            cwd=folder,
+            stdin=side,
+            stdout=side,
+            stderr=subprocess.DEVNULL,
+            env=environment(folder, DOVETAIL_PAGER="cat > paged.txt", TERM="xterm"),
+        )
+        os.close(side)
+        shown = b""
+        with contextlib.suppress(OSError):  # the terminal is gone when the command has ended
+            while piece := os.read(main, 1 << 16):
+                shown += piece
+        os.close(main)
+        assert child.wait(60) == 0
+        assert b"n" in shown
+        assert not (folder / "paged.txt").exists(), arguments
