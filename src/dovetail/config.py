@@ -241,7 +241,10 @@ class Limits(_Model):
     """What one query may use; unset is no limit."""
 
     memory: Size | None = Field(
-        default=None, gt=0, description="Memory of the engine; beyond it, it spills to disk."
+        default=None,
+        gt=0,
+        description="Memory of the engine, on the command line of the whole process; what needs "
+        "more goes to disk.",
     )
     threads: int | None = Field(
         default=None, ge=1, le=1024, description="Threads of the engine; unset: one per processor."

@@ -6,7 +6,8 @@ A quoted path is always the file, a bare name always the table: there is no gues
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from dovetail.language.sql.judge import FileFunction
 
 _GLOB = frozenset("*?[/\\~")
+_LOOKED_AHEAD = frozenset(("csv", "tsv", "json", "jsonl", "parquet"))
+_MOST_LOOKED_AHEAD = 4
 
 
 class LocalTables:
@@ -253,3 +256,44 @@ def is_path(name: str) -> bool:
         return True
     parts = split_name(name)
     return parts.packing is not None or parts.format in (*TABLE_FORMATS, *DATABASE_FORMATS)
+
+
+def look_ahead(names: Iterable[str]) -> None:
+    """Begin to look at those of ``names`` that are plain files of a known ending, in threads.
+
+    Telling the columns of a large file takes DuckDB a tenth of a second, and so does importing the
+    planner. The planner recalls what is found here; what goes wrong it finds again, and says where.
+    """
+    from dovetail.connectors.files_formats import split_name
+
+    paths = []
+    for name in dict.fromkeys(names):
+        parts = split_name(name)
+        if parts.packing is None and parts.format in _LOOKED_AHEAD and _is_file(name):
+            paths.append(name)
+    if not paths:
+        return
+    # Imported by one thread: two that import modules of one circle may get half of one.
+    import duckdb  # noqa: F401
+
+    from dovetail.connectors.files import PathsConnector
+
+    looking = PathsConnector(
+        "ahead",
+        base_directory=Path.cwd(),
+        allowed_directories=[Path("/")],
+        spool_directory=Path(),  # nothing is unpacked
+    )
+
+    def look(path: str) -> None:
+        with suppress(Exception):
+            _ = looking.path(path).look
+
+    for path in paths[:_MOST_LOOKED_AHEAD]:
+        threading.Thread(target=look, args=(path,), name="dovetail-ahead", daemon=True).start()
+
+
+def _is_file(name: str) -> bool:
+    with suppress(OSError, ValueError, RuntimeError):
+        return Path(name).expanduser().is_file()
+    return False

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 # sniffs about 100 MB/s.
 _FULL_SNIFF_BYTES = 16 << 20
 _REMEMBERED = 1000
+# DuckDB keeps several buffers per thread, of 32 MB unless it is told. Smaller ones are as fast.
+_BUFFER_BYTES = 8_000_000
 
 Stamp = tuple[str, int, int, int]
 
@@ -171,6 +173,7 @@ _PATTERNS = {
 
 _lock = threading.Lock()
 _looks: OrderedDict[tuple[Any, ...], Look] = OrderedDict()
+_under_way: dict[tuple[Any, ...], threading.Event] = {}
 
 
 def look(files: FileSet) -> Look:
@@ -183,18 +186,31 @@ def look(files: FileSet) -> Look:
         stamps = files.stamps()
     except OSError as error:
         raise DataError(f"{files.shown}: {error.strerror}: {error.filename}") from None
-    key = (stamps, files.format, repr(sorted(files.options.items())), files.hive, str(files.spool))
-    with _lock:
-        known = _looks.get(key)
-        if known is not None:
-            _looks.move_to_end(key)
-            return known
-    found = _take(files, stamps)
-    with _lock:
-        _looks[key] = found
-        while len(_looks) > _REMEMBERED:
-            _looks.popitem(last=False)
-    return found
+    packed = any(split_name(Path(path).name).packing for path in files.paths)
+    spool = str(files.spool) if packed else ""
+    key = (stamps, files.format, repr(sorted(files.options.items())), files.hive, spool)
+    while True:
+        with _lock:
+            known = _looks.get(key)
+            if known is not None:
+                _looks.move_to_end(key)
+                return known
+            over = _under_way.get(key)
+            if over is None:
+                mine = _under_way[key] = threading.Event()
+                break
+        over.wait()  # another thread looks at the same files; if that fails, this one will too
+    try:
+        found = _take(files, stamps)
+        with _lock:
+            _looks[key] = found
+            while len(_looks) > _REMEMBERED:
+                _looks.popitem(last=False)
+        return found
+    finally:
+        with _lock:
+            del _under_way[key]
+        mine.set()
 
 
 def readable_paths(files: FileSet) -> tuple[str, ...]:
@@ -274,6 +290,8 @@ def _look_csv(
         # that is how it learns the size, which it needs to order joins.
         large = stamps[0][1] > _FULL_SNIFF_BYTES
         read_options = {**read_options, "sample_size": 1} if large else pinned
+        if large and "max_line_size" not in options:
+            read_options.setdefault("buffer_size", _BUFFER_BYTES)
     else:
         pinned = read_options = {**read_options, "types": types}
     reader = f"read_csv({_listed(paths)}{render_options(read_options)})"

@@ -122,6 +122,8 @@ def translate_run_error(
         return DataError(redact(message))
     if text.startswith("Conversion Error"):
         return _misfit(text, relations) or _from_engine(error, redact(text))
+    if type(error).__name__ == "OutOfMemoryException":
+        return _from_engine(error, redact(text))  # no source's, whatever file it was reading
     for connector in native:
         translated = connector.translate_error(error)
         if translated is not None:

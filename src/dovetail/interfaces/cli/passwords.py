@@ -55,13 +55,11 @@ class _Question:
             return self._answer
 
     def _refused(self) -> bool:
-        from dovetail.connectors.registry import open_connector
+        from dovetail.config import Config
+        from dovetail.session import Session
 
-        connector = open_connector(self._name, self._settings)
-        try:
-            health = connector.check()
-        finally:
-            connector.close()
+        with Session(Config(sources={self._name: self._settings})) as session:
+            health = session.check(self._name)
         return health.reachable and not health.authenticated
 
     def _ask(self) -> str:

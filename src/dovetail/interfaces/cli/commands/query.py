@@ -91,7 +91,9 @@ def query(
     ] = None,
     memory: Annotated[
         str | None,
-        Option("--memory", metavar="SIZE", help="Memory of the engine; beyond it, it spills."),
+        Option(
+            "--memory", metavar="SIZE", help="Memory of the process; what needs more goes to disk."
+        ),
     ] = None,
     max_rows: Annotated[
         int | None, Option("--max-rows", min=1, help="Fail when the result has more rows.")
@@ -191,7 +193,8 @@ def query(
 
                 folder = stack.enter_context(run.temporary_folder())
                 files["stdin"] = spool(sys.stdin.buffer, folder, stdin_format)
-            session = stack.enter_context(run.session(sources, limits, data=files))
+            ahead = [*sql_text.string_literals(whole), *map(str, files.values())]
+            session = stack.enter_context(run.session(sources, limits, ahead, data=files))
             if dry_run:
                 show(session, script, wishes)
                 return 0
