@@ -70,8 +70,8 @@ def too_many_rows(limit: int) -> RowsExceededError:
     )
 
 
-# What DuckDB raises of a statement's form, not of its data: it refuses the form, or loses its way in
-# it ("Failed to bind column reference").
+# What DuckDB raises of a statement's form, not of its data: it refuses the form, or loses its way
+# in it ("Failed to bind column reference").
 _FORM = (
     "BinderException",
     "NotImplementedException",
