@@ -145,10 +145,12 @@ def _moved(order: tuple[int, ...], seen: tuple[int, ...], column: int, by: int) 
     return tuple(kept)
 
 
-_SMALL = frozenset(
+_WHOLE = frozenset(
     ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER",
-     "UBIGINT", "UHUGEINT", "DECIMAL", "FLOAT", "DOUBLE", "BOOLEAN", "TIME", "UUID")
+     "UBIGINT", "UHUGEINT")
 )  # fmt: skip
+_SMALL = _WHOLE | {"DECIMAL", "FLOAT", "DOUBLE", "BOOLEAN", "TIME", "UUID"}
+_OF_WHOLE = frozenset("-0123456789")
 
 # -- the same as SQL --------------------------------------------------------------------------
 
@@ -185,7 +187,8 @@ def condition(filter_: Filter, columns: Sequence[Column]) -> str:
         word = "IS NOT DISTINCT FROM" if filter_.kind == "keep" else "IS DISTINCT FROM"
         return f"{name} {word} {filter_.literal}"
     tests = [text_test(filter_.kind, filter_.text, columns[c]) for c in filter_.columns]
-    return "(" + " OR ".join(tests or ["false"]) + ")"
+    possible = [test for test in tests if test != "false"] or ["false"]
+    return "(" + " OR ".join(possible) + ")"
 
 
 def text_test(kind: str, pattern: str, column: Column) -> str:
@@ -193,6 +196,8 @@ def text_test(kind: str, pattern: str, column: Column) -> str:
     text = as_text(column)
     if kind == "regex":
         return f"regexp_matches({text}, {sql_string(pattern)})"
+    if column.type in _WHOLE and not _OF_WHOLE.issuperset(pattern):
+        return "false"  # no text of it has such letters
     if is_plain_case(pattern) and pattern != pattern.upper() and not _is_small(column.type):
         text = f"lower({text})"
     if kind == "exact":
