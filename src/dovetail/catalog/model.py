@@ -45,12 +45,14 @@ class ColumnStatistics:
     """What a source's own statistics say of a column; None is unknown.
 
     ``distinct`` counts different values, ``null_fraction`` is from 0 to 1, ``width`` is the average
-    size of a value in bytes.
+    size of a value in bytes. ``correlation``, from -1 to 1, is that of the values with the places
+    of their rows.
     """
 
     distinct: float | None = None
     null_fraction: float | None = None
     width: float | None = None
+    correlation: float | None = None
 
 
 @dataclass(frozen=True)

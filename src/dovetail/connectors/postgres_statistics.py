@@ -9,7 +9,7 @@ from dovetail.catalog.model import ColumnStatistics, TableInfo
 # ``n_distinct`` is a number of values, or when negative a share of the rows. A partitioned or
 # inherited table has figures over its children too, and those are the ones a query of it meets.
 _STATISTICS = """
-SELECT attname, n_distinct, null_frac, avg_width FROM pg_catalog.pg_stats
+SELECT attname, n_distinct, null_frac, avg_width, correlation FROM pg_catalog.pg_stats
 WHERE schemaname = %s AND tablename = %s ORDER BY inherited
 """
 
@@ -19,7 +19,7 @@ def read_statistics(cursor: Any, table: TableInfo) -> dict[str, ColumnStatistics
     rows = float(table.row_estimate or 0)
     visible = {column.source_name: column.name for column in table.columns}
     found: dict[str, ColumnStatistics] = {}
-    for name, distinct, nulls, width in cursor.execute(
+    for name, distinct, nulls, width, correlation in cursor.execute(
         _STATISTICS, (table.source_schema, table.source_name)
     ):
         if name not in visible:
@@ -27,5 +27,7 @@ def read_statistics(cursor: Any, table: TableInfo) -> dict[str, ColumnStatistics
         values = float(distinct)
         if values < 0:
             values = -values * rows
-        found[visible[name]] = ColumnStatistics(values or None, float(nulls), float(width))
+        found[visible[name]] = ColumnStatistics(
+            values or None, float(nulls), float(width), correlation
+        )
     return found

@@ -78,6 +78,11 @@ class Cardinality:
             known = self._distinct[id(plan), name] = (plan, max(1.0, found))
         return known[1]
 
+    def correlation(self, table: TableInfo, name: str) -> float:
+        """How far a column's values grow with the places of their rows: 1 if always, 0 unknown."""
+        known = self._facts.statistics(table).get(name)
+        return 0.0 if known is None else known.correlation or 0.0
+
     def width(self, plan: nodes.Plan) -> float:
         """Bytes of one row of ``plan`` on the wire."""
         return sum(self._width(plan, column) for column in plan.columns) or 1.0

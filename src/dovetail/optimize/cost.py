@@ -13,11 +13,14 @@ from dataclasses import dataclass, field
 
 from dovetail.connectors.capabilities import Capabilities
 from dovetail.optimize.cardinality import Cardinality
+from dovetail.optimize.presort import follows_index
 from dovetail.plan import nodes
 from dovetail.plan.expressions import node_expressions, subqueries
 
 # The embedded engine's seconds for one row in a join or a group, and for each aggregate of it.
 _ENGINE_VALUE = 0.02e-6
+# Of so many groups PostgreSQL's workers do not each make a part.
+_MANY_GROUPS = 20_000
 
 
 @dataclass
@@ -60,7 +63,16 @@ class Cost:
             for expression in node_expressions(plan):
                 for subquery in subqueries(expression):
                     own += node(subquery.plan)
-            return own + sum(node(child) for child in plan.inputs)
+            own += sum(node(child) for child in plan.inputs)
+            return own * costs.many_groups if alone(plan) else own
+
+        def alone(plan: nodes.Plan) -> bool:
+            return (
+                isinstance(plan, nodes.Aggregate)
+                and costs.many_groups > 1
+                and rows(plan) * share > _MANY_GROUPS
+                and not follows_index(plan, self.capabilities[source], self.cardinality)
+            )
 
         return node(plan)
 

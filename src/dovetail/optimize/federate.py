@@ -21,6 +21,7 @@ from dovetail.optimize.context import Context
 from dovetail.optimize.cost import Cost
 from dovetail.optimize.dynamic_filters import DynamicFilter, dynamic_filters
 from dovetail.optimize.partial_aggregates import partial_aggregates
+from dovetail.optimize.presort import presorted
 from dovetail.optimize.pushable import check, is_table, only_source, split_filter
 from dovetail.optimize.regions import Partition, region_of
 from dovetail.optimize.rules.prune_columns import prune_columns
@@ -184,6 +185,8 @@ def federate(plan: nodes.Plan, context: Context) -> FederatedPlan:
             cut = partial_aggregates(cut, context, cost)
         if "prune_columns" not in context.disabled:
             cut = prune_columns(cut, context)
+        if "presort" not in context.disabled:
+            cut = transform_plan(cut, lambda node: _presorted(node, context))
     fragments: list[nodes.Fragment] = []
 
     def number(node: nodes.Plan) -> nodes.Plan:
@@ -202,6 +205,13 @@ def federate(plan: nodes.Plan, context: Context) -> FederatedPlan:
     return FederatedPlan(
         cut, tuple(fragments), tuple(cutter.notes), filters, rows, tuple(cutter.decisions)
     )
+
+
+def _presorted(plan: nodes.Plan, context: Context) -> nodes.Plan:
+    if not isinstance(plan, nodes.Fragment):
+        return plan
+    table = context.capabilities[plan.source]
+    return replace(plan, plan=presorted(plan.plan, table, context.cardinality))
 
 
 def _passed(plan: nodes.Plan, delivered: Collection[str]) -> set[str]:

@@ -61,9 +61,10 @@ class Costs:
     into a group, ``aggregate`` adds one to one aggregate; ``send_row`` and ``send_value`` bring
     one over, our own share included. ``round_trip`` is for a whole statement, ``key`` for one key
     of a dynamic filter, ``seek`` for a row found through it by an index, ``probe`` for a row of a
-    whole table that is looked up among the keys. ``bytes_per_second`` is how fast rows are taken
-    to arrive until it has been seen. Measured over loopback on one machine; what counts is how
-    they compare.
+    whole table that is looked up among the keys. ``many_groups`` is the factor for what is not done
+    side by side as the rest is, since it makes many groups. ``bytes_per_second`` is how fast rows
+    are taken to arrive until it has been seen. Measured over loopback on one machine; what counts
+    is how they compare.
     """
 
     round_trip: float = 0.002
@@ -76,6 +77,7 @@ class Costs:
     key: float = 2e-6
     seek: float = 2e-6
     probe: float = 0.2e-6
+    many_groups: float = 1.0
     bytes_per_second: float = 117e6  # a wire of 1 Gbit/s
 
 
@@ -94,7 +96,8 @@ class Capabilities:
     constant may meet text of a collation without an error. ``dates_are_exact`` False: some dates
     of the source are read as NULL (MySQL's zero dates), so what it computes of a date column is
     only good for a looser filter; unless ``date_or_null`` writes a date as NULL where it is read
-    so. ``closed_derived_tables``: a derived table may not look at the query around it. ``keys``
+    so. ``closed_derived_tables``: a derived table may not look at the query around it.
+    ``sorts_by_index``: rows that are sorted first are grouped in that order. ``keys``
     writes the predicate of a dynamic filter over a value of an operand class (None: it
     cannot); it may keep more rows.
     """
@@ -114,6 +117,7 @@ class Capabilities:
     date_or_null: Callable[[exp.Expression], exp.Expression] | None = None
     text_mixes: Callable[[str, str | None], bool] = lambda text, collation: True
     closed_derived_tables: bool = False
+    sorts_by_index: bool = False
     literal: Callable[[str, str], exp.Expression | None] = lambda value, type_: None
     keys: Callable[[exp.Expression, str, Keys], exp.Expression | None] = (
         lambda value, operand, keys: None

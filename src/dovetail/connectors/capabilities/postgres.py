@@ -314,7 +314,9 @@ CAPABILITIES = Capabilities(
         key=1.5e-6,
         seek=2e-6,
         probe=0.15e-6,
+        many_groups=2.0,
     ),
+    sorts_by_index=True,
 )
 
 _FEW_KEYS = 20
