@@ -45,7 +45,13 @@ def test_small_ones_show_nothing() -> None:
 
 @pytest.mark.servers
 @pytest.mark.parametrize("kind", ["postgres", "mysql"])
-def test_a_run_teaches(kind: str, postgres_database: Database, mariadb_database: Database) -> None:
+def test_a_run_teaches(
+    kind: str,
+    postgres_database: Database,
+    mariadb_database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(speeds, "_EXPLAINED", 0.0)  # this machine is no slow link
     database = postgres_database if kind == "postgres" else mariadb_database
     series = {
         "postgres": "SELECT i AS id, repeat('x', 20) AS t FROM generate_series(1, 100000) AS g(i)",
@@ -57,3 +63,12 @@ def test_a_run_teaches(kind: str, postgres_database: Database, mariadb_database:
         assert len(session.sql("SELECT id, t FROM shop.learnt").rows()) == 100_000
         assert (speeds.of(place) or 0) > MIB
         session.sql("SELECT count(*) FROM shop.learnt").rows()
+
+
+def test_wide_rows_tell_nothing_of_the_link_when_they_take_their_own_time() -> None:
+    speeds.learn("here", 10 * MIB, 1.0, whole_table=True, explained=0.9)
+    assert speeds.of("here") is None
+    speeds.learn("here", 10 * MIB, 1.0, whole_table=True, explained=0.1)
+    assert speeds.of("here") == 10 * MIB
+    speeds.learn("here", 40 * MIB, 1.0, whole_table=True, explained=0.9)  # it is no slower
+    assert speeds.of("here") == 40 * MIB

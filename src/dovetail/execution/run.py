@@ -479,11 +479,17 @@ class Run:
         """Take note of how fast the sources delivered."""
         requests = {piece.number: piece.request for piece in self._work.pieces}
         for fragment in self._profile.fragments:
-            place = self._connectors[fragment.source].place
-            if place is not None and fragment.bytes and fragment.milliseconds:
-                seconds = (fragment.milliseconds - fragment.waited) / 1e3
-                whole = requests[fragment.number].scan is not None
-                speeds.learn(place, fragment.bytes, seconds, whole_table=whole)
+            connector, request = self._connectors[fragment.source], requests[fragment.number]
+            if connector.place is not None and fragment.bytes and fragment.milliseconds:
+                costs = connector.capabilities.costs
+                row = costs.scan + costs.send_row + costs.send_value * len(request.columns)
+                speeds.learn(
+                    connector.place,
+                    fragment.bytes,
+                    (fragment.milliseconds - fragment.waited) / 1e3,
+                    whole_table=request.scan is not None,
+                    explained=row * (fragment.rows or 0),
+                )
 
     # -- fragments ------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from sqlglot import exp
 
 from dovetail.optimize.context import Context
+from dovetail.optimize.rules.remove_joins import adds_nothing
 from dovetail.plan import nodes
 from dovetail.plan.expressions import (
     PlanSubquery,
@@ -23,10 +24,13 @@ from dovetail.plan.expressions import (
 )
 from dovetail.plan.shapes import narrowed
 
+# Kinds of sources whose keys hold for the values as they are read.
+_ENFORCING = frozenset(("postgres", "mysql", "duckdb"))
+
 
 def prune_columns(plan: nodes.Plan, context: Context) -> nodes.Plan:
     """Apply the rule from the top; the plan's own columns are all used."""
-    result = _prune(plan, {c.name for c in plan.columns})
+    result = _Pruning(context).prune(plan, {c.name for c in plan.columns})
     return plan if result == plan else result
 
 
@@ -37,105 +41,118 @@ def _used(expressions: Iterable[exp.Expression]) -> set[str]:
     return names
 
 
-def _prune(plan: nodes.Plan, needed: set[str]) -> nodes.Plan:
-    pruned = _node(plan, needed)
-    return map_expressions(pruned, _nested)
+class _Pruning:
+    def __init__(self, context: Context) -> None:
+        kept = [n for n, c in context.capabilities.items() if c.kind in _ENFORCING]
+        self._enforcing = () if "remove_joins" in context.disabled else kept
 
+    def prune(self, plan: nodes.Plan, needed: set[str]) -> nodes.Plan:
+        pruned = self._node(plan, needed)
+        return map_expressions(pruned, self._nested)
 
-def _nested(expression: exp.Expression) -> exp.Expression:
-    """Prune the plans of subqueries inside an expression."""
-    if not has_subquery(expression):
-        return expression
+    def _nested(self, expression: exp.Expression) -> exp.Expression:
+        """Prune the plans of subqueries inside an expression."""
+        if not has_subquery(expression):
+            return expression
 
-    def visit(node: exp.Expression) -> exp.Expression:
-        if isinstance(node, PlanSubquery):
-            exists = isinstance(node.parent, exp.Exists)
-            names = set() if exists else {c.name for c in node.plan.columns}
-            return PlanSubquery(plan=_prune(node.plan, names))
-        return node
+        def visit(node: exp.Expression) -> exp.Expression:
+            if isinstance(node, PlanSubquery):
+                exists = isinstance(node.parent, exp.Exists)
+                names = set() if exists else {c.name for c in node.plan.columns}
+                return PlanSubquery(plan=self.prune(node.plan, names))
+            return node
 
-    return expression.copy().transform(visit, copy=False)
+        return expression.copy().transform(visit, copy=False)
 
-
-def _node(plan: nodes.Plan, needed: set[str]) -> nodes.Plan:
-    match plan:
-        case nodes.Scan():
-            kept = tuple(r for r in plan.read if r.column.name in needed)
-            if len(kept) == len(plan.read):
+    def _node(self, plan: nodes.Plan, needed: set[str]) -> nodes.Plan:
+        match plan:
+            case nodes.Scan():
+                kept = tuple(r for r in plan.read if r.column.name in needed)
+                if len(kept) == len(plan.read):
+                    return plan
+                kept = kept or (min(plan.read, key=_width),)
+                return nodes.Scan(plan.source, plan.label, plan.table, kept)
+            case nodes.Filter():
+                child = self.prune(plan.input, needed | free_columns(plan.predicate))
+                return plan.with_inputs([child])
+            case nodes.Project():
+                items = tuple(i for i in plan.items if i.column.name in needed) or plan.items[:1]
+                child = self.prune(plan.input, _used(i.expression for i in items))
+                if len(items) == len(plan.items):
+                    return plan.with_inputs([child])
+                return nodes.Project(child, items)
+            case nodes.Window():
+                items = tuple(i for i in plan.items if i.column.name in needed)
+                child = self.prune(plan.input, needed | _used(i.expression for i in items))
+                if not items:
+                    return child
+                if len(items) == len(plan.items):
+                    return plan.with_inputs([child])
+                return nodes.Window(child, items)
+            case nodes.Unnest():
+                used = needed | free_columns(plan.item.expression)
+                return plan.with_inputs([self.prune(plan.input, used)])
+            case nodes.Aggregate():
+                aggregates = tuple(i for i in plan.aggregates if i.column.name in needed)
+                if not plan.keys and not aggregates:
+                    aggregates = plan.aggregates[:1]
+                child = self.prune(
+                    plan.input, _used(i.expression for i in (*plan.keys, *aggregates))
+                )
+                if len(aggregates) == len(plan.aggregates):
+                    return plan.with_inputs([child])
+                return nodes.Aggregate(child, plan.keys, aggregates, plan.grouping_sets)
+            case nodes.Join() if adds_nothing(plan, needed, self._enforcing):
+                return self._node(plan.left, needed)
+            case nodes.Join():
+                wanted = needed | _used(node_expressions(plan))
+                return plan.with_inputs(
+                    [self.prune(plan.left, wanted), self.prune(plan.right, wanted)]
+                )
+            case nodes.Sort():
+                return plan.with_inputs(
+                    [self.prune(plan.input, needed | _used(node_expressions(plan)))]
+                )
+            case nodes.Limit():
+                return plan.with_inputs([self.prune(plan.input, needed)])
+            case nodes.Distinct():
+                return plan.with_inputs(
+                    [self.prune(plan.input, {c.name for c in plan.input.columns})]
+                )
+            case nodes.SetOperation():
+                return self._set_operation(plan, needed)
+            case nodes.With():
+                inputs = [
+                    self.prune(child, {c.name for c in child.columns}) for child in plan.inputs[:-1]
+                ]
+                # those who read it do so by position
+                inputs = [narrowed(c, o.columns) for c, o in zip(inputs, plan.inputs, strict=False)]
+                return plan.with_inputs([*inputs, self.prune(plan.body, needed)])
+            case nodes.Fragment():
+                return self._fragment(plan, needed)
+            case _:
                 return plan
-            kept = kept or (min(plan.read, key=_width),)
-            return nodes.Scan(plan.source, plan.label, plan.table, kept)
-        case nodes.Filter():
-            child = _prune(plan.input, needed | free_columns(plan.predicate))
-            return plan.with_inputs([child])
-        case nodes.Project():
-            items = tuple(i for i in plan.items if i.column.name in needed) or plan.items[:1]
-            child = _prune(plan.input, _used(i.expression for i in items))
-            if len(items) == len(plan.items):
-                return plan.with_inputs([child])
-            return nodes.Project(child, items)
-        case nodes.Window():
-            items = tuple(i for i in plan.items if i.column.name in needed)
-            child = _prune(plan.input, needed | _used(i.expression for i in items))
-            if not items:
-                return child
-            if len(items) == len(plan.items):
-                return plan.with_inputs([child])
-            return nodes.Window(child, items)
-        case nodes.Unnest():
-            used = needed | free_columns(plan.item.expression)
-            return plan.with_inputs([_prune(plan.input, used)])
-        case nodes.Aggregate():
-            aggregates = tuple(i for i in plan.aggregates if i.column.name in needed)
-            if not plan.keys and not aggregates:
-                aggregates = plan.aggregates[:1]
-            child = _prune(plan.input, _used(i.expression for i in (*plan.keys, *aggregates)))
-            if len(aggregates) == len(plan.aggregates):
-                return plan.with_inputs([child])
-            return nodes.Aggregate(child, plan.keys, aggregates, plan.grouping_sets)
-        case nodes.Join():
-            wanted = needed | _used(node_expressions(plan))
-            return plan.with_inputs([_prune(plan.left, wanted), _prune(plan.right, wanted)])
-        case nodes.Sort():
-            return plan.with_inputs([_prune(plan.input, needed | _used(node_expressions(plan)))])
-        case nodes.Limit():
-            return plan.with_inputs([_prune(plan.input, needed)])
-        case nodes.Distinct():
-            return plan.with_inputs([_prune(plan.input, {c.name for c in plan.input.columns})])
-        case nodes.SetOperation():
-            return _set_operation(plan, needed)
-        case nodes.With():
-            inputs = [_prune(child, {c.name for c in child.columns}) for child in plan.inputs[:-1]]
-            # those who read it do so by position
-            inputs = [narrowed(c, o.columns) for c, o in zip(inputs, plan.inputs, strict=False)]
-            return plan.with_inputs([*inputs, _prune(plan.body, needed)])
-        case nodes.Fragment():
-            return _fragment(plan, needed)
-        case _:
+
+    def _set_operation(self, plan: nodes.SetOperation, needed: set[str]) -> nodes.Plan:
+        if plan.kind == "union" and plan.all:
+            places = [i for i, c in enumerate(plan.outputs) if c.name in needed] or [0]
+        else:
+            places = list(range(len(plan.outputs)))
+        sides = []
+        for side in (plan.left, plan.right):
+            columns = [side.columns[i] for i in places]
+            sides.append(narrowed(self.prune(side, {c.name for c in columns}), columns))
+        if len(places) == len(plan.outputs):
+            return plan.with_inputs(sides)
+        outputs = tuple(plan.outputs[i] for i in places)
+        return nodes.SetOperation(plan.kind, plan.all, sides[0], sides[1], outputs)
+
+    def _fragment(self, plan: nodes.Fragment, needed: set[str]) -> nodes.Plan:
+        kept = [c for c in plan.columns if c.name in needed] or list(plan.columns[:1])
+        inner = narrowed(self.prune(plan.plan, {c.name for c in kept}), kept)
+        if inner is plan.plan:
             return plan
-
-
-def _set_operation(plan: nodes.SetOperation, needed: set[str]) -> nodes.Plan:
-    if plan.kind == "union" and plan.all:
-        places = [i for i, c in enumerate(plan.outputs) if c.name in needed] or [0]
-    else:
-        places = list(range(len(plan.outputs)))
-    sides = []
-    for side in (plan.left, plan.right):
-        columns = [side.columns[i] for i in places]
-        sides.append(narrowed(_prune(side, {c.name for c in columns}), columns))
-    if len(places) == len(plan.outputs):
-        return plan.with_inputs(sides)
-    outputs = tuple(plan.outputs[i] for i in places)
-    return nodes.SetOperation(plan.kind, plan.all, sides[0], sides[1], outputs)
-
-
-def _fragment(plan: nodes.Fragment, needed: set[str]) -> nodes.Plan:
-    kept = [c for c in plan.columns if c.name in needed] or list(plan.columns[:1])
-    inner = narrowed(_prune(plan.plan, {c.name for c in kept}), kept)
-    if inner is plan.plan:
-        return plan
-    return nodes.Fragment(plan.source, inner, plan.number)
+        return nodes.Fragment(plan.source, inner, plan.number)
 
 
 _WIDTHS = {"boolean": 1, "date": 4, "integer": 8, "float": 8, "decimal": 16, "timestamp": 8}
