@@ -340,6 +340,15 @@ def _least(
     return least
 
 
+def leads_primary_key(plan: nodes.Plan, name: str) -> bool:
+    """Whether a column comes unchanged from the first column of its table's primary key."""
+    found = _origin(plan, name)
+    if found is None or not found[0].table.primary_key:
+        return False
+    first = found[0].table.column(found[0].table.primary_key[0])
+    return first is not None and first.source_name == found[1]
+
+
 def _keys(table: TableInfo) -> tuple[tuple[str, ...], ...]:
     return (table.primary_key, *table.unique_keys)
 

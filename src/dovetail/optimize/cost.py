@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from dovetail.connectors.capabilities import Capabilities
-from dovetail.optimize.cardinality import Cardinality
+from dovetail.optimize.cardinality import Cardinality, leads_primary_key
 from dovetail.optimize.presort import follows_index
 from dovetail.plan import nodes
 from dovetail.plan.expressions import node_expressions, subqueries
+from dovetail.plan.shapes import alike_across
 
 # The embedded engine's seconds for one row in a join or a group, and for each aggregate of it.
 _ENGINE_VALUE = 0.02e-6
@@ -53,6 +54,7 @@ class Cost:
                     own = rows(plan) * costs.scan
                 case nodes.Join():
                     own = (rows(plan.left) + rows(plan.right) + rows(plan)) * costs.join * share
+                    own = max(own, self._looked_up(plan) * costs.lookup * share)
                 case nodes.Aggregate():
                     each = costs.group + costs.aggregate * len(plan.aggregates)
                     own = rows(plan.input) * each * share
@@ -76,6 +78,21 @@ class Cost:
 
         return node(plan)
 
+    def _looked_up(self, join: nodes.Join) -> float:
+        """Rows that are looked up one by one where there is no table of hashes.
+
+        Such a source begins with the side that it takes for smaller, and filters the rows of the
+        other after it has found them. Those of a primary key lie together and do not count.
+        """
+        rows = self.cardinality.rows
+        larger = max(join.left, join.right, key=lambda side: rows(_unfiltered(side)))
+        table = _unfiltered(larger)
+        for pair in alike_across(join):
+            name = pair[0] if larger is join.left else pair[1]
+            if leads_primary_key(larger, name):
+                return 0.0
+        return rows(join) * rows(table) / rows(larger)
+
     def fragment(self, source: str, plan: nodes.Plan, share: float = 1.0) -> float:
         """Seconds for a fragment whose rows are cut down to ``share`` by dynamic filters."""
         rows = self.cardinality.rows(plan) * share
@@ -96,3 +113,10 @@ class Cost:
                 for subquery in subqueries(expression):
                     seconds += self.plan(subquery.plan)
         return seconds
+
+
+def _unfiltered(plan: nodes.Plan) -> nodes.Plan:
+    """The table below filters and projections, or the plan below them."""
+    while isinstance(plan, nodes.Filter | nodes.Project):
+        plan = plan.input
+    return plan

@@ -254,6 +254,7 @@ CAPABILITIES = Capabilities(
     costs=Costs(
         scan=0.17e-6,
         join=0.5e-6,
+        lookup=3e-6,
         group=0.6e-6,
         aggregate=0.1e-6,
         send_row=0.15e-6,
