@@ -58,6 +58,7 @@ class Cost:
                 case nodes.Aggregate():
                     each = costs.group + costs.aggregate * len(plan.aggregates)
                     own = rows(plan.input) * each * share
+                    own += min(rows(plan), _MANY_GROUPS) * costs.group_parts * share
                 case nodes.Distinct() | nodes.SetOperation():
                     own = sum(rows(child) for child in plan.inputs) * costs.group * share
                 case nodes.Sort():

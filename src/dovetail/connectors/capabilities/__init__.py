@@ -58,13 +58,14 @@ class Costs:
     """Seconds of one core that a source needs, per row unless said otherwise.
 
     ``scan`` reads a row of a table, ``join`` takes one into or out of a join, ``lookup`` finds one
-    there by a secondary index (0: it has hashes), ``group`` puts one into a group, ``aggregate``
-    adds one to one aggregate; ``send_row`` and ``send_value`` bring one over, our own share
-    included. ``round_trip`` is for a whole statement, ``key`` for one key of a dynamic filter,
-    ``seek`` for a row found through it by an index, ``probe`` for a row of a whole table that is
-    looked up among the keys. ``many_groups`` is the factor for what is not done side by side as the
-    rest is, since it makes many groups. ``bytes_per_second`` is how fast rows are taken to arrive
-    until it has been seen. Measured over loopback on one machine; what counts is how they compare.
+    there by a secondary index (0: it has hashes), ``group`` puts one into a group, ``group_parts``
+    puts the parts together that several workers make of one group, ``aggregate`` adds one to one
+    aggregate; ``send_row`` and ``send_value`` bring one over, our own share included.
+    ``round_trip`` is for a whole statement, ``key`` for one key of a dynamic filter, ``seek`` for a
+    row found through it by an index, ``probe`` for a row of a whole table that is looked up among
+    the keys. ``many_groups`` is the factor for what is not done side by side as the rest is, since
+    it makes many groups. ``bytes_per_second`` is how fast rows are taken to arrive until it has
+    been seen. Measured over loopback on one machine; what counts is how they compare.
     """
 
     round_trip: float = 0.002
@@ -72,6 +73,7 @@ class Costs:
     join: float = 0.3e-6
     lookup: float = 0.0
     group: float = 0.3e-6
+    group_parts: float = 0.0
     aggregate: float = 0.1e-6
     send_row: float = 0.2e-6
     send_value: float = 0.07e-6

@@ -308,6 +308,7 @@ CAPABILITIES = Capabilities(
         scan=0.35e-6,
         join=0.35e-6,
         group=0.2e-6,
+        group_parts=30e-6,
         aggregate=0.12e-6,
         send_row=0.1e-6,
         send_value=0.11e-6,
