@@ -58,6 +58,14 @@ class Known(Generic[_V]):
             while len(self._kept) > self._most:
                 self._kept.popitem(last=False)
 
+    def recall(self, place: Hashable, asked: Hashable, ask: Callable[[], _V]) -> _V:
+        """The answer that is known, or else what ``ask`` says, which is kept."""
+        answer = self.get(place, asked)
+        if answer is None:
+            answer = ask()
+            self.keep(place, asked, answer)
+        return answer
+
     def forget(self, place: Hashable | None = None) -> None:
         """Drop what is known of one place, or everything."""
         with self._lock:

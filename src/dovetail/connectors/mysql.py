@@ -96,12 +96,12 @@ class MySQLConnector(Connector):
 
     def statistics(self, table: TableInfo) -> Mapping[str, ColumnStatistics]:
         """Different values of columns that lead an index or were looked at, kept for a while."""
-        kept = known.STATISTICS.get(self.login, table)
-        if kept is None:
+
+        def ask() -> Mapping[str, ColumnStatistics]:
             with self._pool.borrowed() as session:
-                kept = read_statistics(session, table)
-            known.STATISTICS.keep(self.login, table, kept)
-        return kept
+                return read_statistics(session, table)
+
+        return known.STATISTICS.recall(self.login, table, ask)
 
     def explain(self, request: FragmentRequest) -> str | None:
         """The server's plan as JSON text."""

@@ -131,12 +131,12 @@ class PostgresConnector(Connector):
 
     def statistics(self, table: TableInfo) -> Mapping[str, ColumnStatistics]:
         """What ``ANALYZE`` found, kept for a while."""
-        kept = known.STATISTICS.get(self.login, table)
-        if kept is None:
+
+        def ask() -> Mapping[str, ColumnStatistics]:
             with self._side.cursor() as cursor:
-                kept = read_statistics(cursor, table)
-            known.STATISTICS.keep(self.login, table, kept)
-        return kept
+                return read_statistics(cursor, table)
+
+        return known.STATISTICS.recall(self.login, table, ask)
 
     def kept_estimate(self, body: str) -> Estimate | None:
         """The estimate that was asked for before for that SQL (without its tag); never asks."""

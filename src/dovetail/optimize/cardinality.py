@@ -18,7 +18,7 @@ from dovetail.catalog.model import ColumnStatistics, TableInfo
 from dovetail.connectors.base import Estimate
 from dovetail.plan import nodes
 from dovetail.plan.expressions import conjuncts, free_columns, unparenthesized
-from dovetail.plan.shapes import across, passed
+from dovetail.plan.shapes import across, origin, unfiltered
 
 _UNKNOWN_ROWS = 100_000.0  # of a table that nobody has counted
 _UNKNOWN_SHARE = 0.1  # of a table's rows, different values in a column nobody has looked at
@@ -123,7 +123,7 @@ class Cardinality:
         """Rows of the table of which the columns hold a key; None when they hold none."""
         tables: dict[int, tuple[nodes.Scan, set[str]]] = {}
         for name in names:
-            found = _origin(plan, name)
+            found = origin(plan, name)
             if found is not None:
                 tables.setdefault(id(found[0]), (found[0], set()))[1].add(found[1])
         for scan, written in tables.values():
@@ -214,7 +214,7 @@ class Cardinality:
         Who asks for one value of a column that nobody has looked at seldom means one row.
         """
         values = self.distinct(plan, name)
-        found = _origin(plan, name)
+        found = origin(plan, name)
         if found is None or self._is_known(*found):
             return values
         return min(values, _ASKED_FOR)
@@ -304,7 +304,7 @@ class Cardinality:
         family = column.type.family
         if family in _WIDTHS:
             return _WIDTHS[family]
-        found = _origin(plan, column.name)
+        found = origin(plan, column.name)
         if found is not None:
             scan, written = found
             visible = _visible(scan.table, written)
@@ -342,7 +342,7 @@ def _least(
 
 def leads_primary_key(plan: nodes.Plan, name: str) -> bool:
     """Whether a column comes unchanged from the first column of its table's primary key."""
-    found = _origin(plan, name)
+    found = origin(plan, name)
     if found is None or not found[0].table.primary_key:
         return False
     first = found[0].table.column(found[0].table.primary_key[0])
@@ -365,28 +365,5 @@ def _picked(values: float, rows: float, kept: float) -> float:
 
 def _filtered_table(plan: nodes.Plan) -> str | None:
     """The source of a plan that is one table with filters and nothing else."""
-    while isinstance(plan, nodes.Filter | nodes.Project):
-        plan = plan.input
-    return plan.source if isinstance(plan, nodes.Scan) else None
-
-
-def _origin(plan: nodes.Plan, name: str) -> tuple[nodes.Scan, str] | None:
-    """The table column that a plan's column comes from unchanged."""
-    match plan:
-        case nodes.Scan():
-            for read in plan.read:
-                if read.column.name == name:
-                    return plan, read.source_name
-            return None
-        case nodes.Project() | nodes.Aggregate():
-            below = passed(plan, name)
-            return _origin(plan.input, below) if below is not None else None
-        case nodes.Fragment():
-            return _origin(plan.plan, name)
-        case nodes.SetOperation() | nodes.Values() | nodes.WithScan():
-            return None
-        case _:
-            for child in plan.inputs:
-                if name in child.names:
-                    return _origin(child, name)
-            return None
+    table = unfiltered(plan)
+    return table.source if isinstance(table, nodes.Scan) else None

@@ -16,7 +16,7 @@ from dovetail.optimize.cardinality import Cardinality, leads_primary_key
 from dovetail.optimize.presort import follows_index
 from dovetail.plan import nodes
 from dovetail.plan.expressions import node_expressions, subqueries
-from dovetail.plan.shapes import alike_across
+from dovetail.plan.shapes import alike_across, unfiltered
 
 # The embedded engine's seconds for one row in a join or a group, and for each aggregate of it.
 _ENGINE_VALUE = 0.02e-6
@@ -86,8 +86,8 @@ class Cost:
         other after it has found them. Those of a primary key lie together and do not count.
         """
         rows = self.cardinality.rows
-        larger = max(join.left, join.right, key=lambda side: rows(_unfiltered(side)))
-        table = _unfiltered(larger)
+        larger = max(join.left, join.right, key=lambda side: rows(unfiltered(side)))
+        table = unfiltered(larger)
         for pair in alike_across(join):
             name = pair[0] if larger is join.left else pair[1]
             if leads_primary_key(larger, name):
@@ -114,10 +114,3 @@ class Cost:
                 for subquery in subqueries(expression):
                     seconds += self.plan(subquery.plan)
         return seconds
-
-
-def _unfiltered(plan: nodes.Plan) -> nodes.Plan:
-    """The table below filters and projections, or the plan below them."""
-    while isinstance(plan, nodes.Filter | nodes.Project):
-        plan = plan.input
-    return plan

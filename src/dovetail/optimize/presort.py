@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sqlglot import exp
-
 from dovetail.connectors.capabilities import Capabilities
 from dovetail.optimize.cardinality import Cardinality
 from dovetail.plan import nodes
 from dovetail.plan.expressions import column, transform_plan
+from dovetail.plan.shapes import origin, unfiltered
 
 _MANY_GROUPS = 200_000  # fewer fit into PostgreSQL's memory for hashes, 8 MB unless configured
 _IN_ORDER = 0.9  # correlation of the key with the place of its rows; else every row is a seek
@@ -36,23 +35,11 @@ def follows_index(plan: nodes.Aggregate, table: Capabilities, cardinality: Cardi
     """Whether many groups are those of the first columns of a primary key that rows lie by."""
     if not table.sorts_by_index or plan.grouping_sets is not None or not plan.keys:
         return False
-    names: dict[str, str] = {}
-    for item in plan.keys:
-        if not isinstance(item.expression, exp.Column):
-            return False
-        names[item.expression.name] = item.expression.name
-    below: nodes.Plan = plan.input
-    while not isinstance(below, nodes.Scan):
-        if isinstance(below, nodes.Project):
-            items = {item.column.name: item.expression for item in below.items}
-            if not all(isinstance(items[name], exp.Column) for name in names.values()):
-                return False
-            names = {key: items[name].name for key, name in names.items()}
-        elif not isinstance(below, nodes.Filter):
-            return False
-        below = below.inputs[0]
-    written = {read.column.name: read.source_name for read in below.read}
-    keys = {written.get(name) for name in names.values()}
+    below = unfiltered(plan.input)
+    found = [origin(plan, item.column.name) for item in plan.keys]
+    if not isinstance(below, nodes.Scan) or None in found:
+        return False
+    keys = {place[1] for place in found if place is not None}
     primary = [c for name in below.table.primary_key if (c := below.table.column(name))]
     leading = primary[: len(keys)]
     if keys != {c.source_name for c in leading}:

@@ -102,3 +102,32 @@ def definitions_read(plan: nodes.Plan) -> frozenset[str]:
 
     transform_plan(plan, visit)
     return frozenset(found)
+
+
+def origin(plan: nodes.Plan, name: str) -> tuple[nodes.Scan, str] | None:
+    """The table column that a plan's column comes from unchanged."""
+    match plan:
+        case nodes.Scan():
+            for read in plan.read:
+                if read.column.name == name:
+                    return plan, read.source_name
+            return None
+        case nodes.Project() | nodes.Aggregate():
+            below = passed(plan, name)
+            return origin(plan.input, below) if below is not None else None
+        case nodes.Fragment():
+            return origin(plan.plan, name)
+        case nodes.SetOperation() | nodes.Values() | nodes.WithScan():
+            return None
+        case _:
+            for child in plan.inputs:
+                if name in child.names:
+                    return origin(child, name)
+            return None
+
+
+def unfiltered(plan: nodes.Plan) -> nodes.Plan:
+    """The table below filters and projections, or the plan below them."""
+    while isinstance(plan, nodes.Filter | nodes.Project):
+        plan = plan.input
+    return plan

@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from dovetail.plan import nodes
 from dovetail.plan.expressions import conjuncts
-from dovetail.plan.shapes import alike_across
+from dovetail.plan.shapes import alike_across, origin, unfiltered
 
 _FAMILIES = frozenset(("integer", "text", "date", "uuid"))
 # What compares and never fails.
@@ -41,30 +41,28 @@ def adds_nothing(join: nodes.Join, needed: Collection[str], enforcing: Collectio
     pairs = list(alike_across(join))
     if not pairs or len(pairs) != len(conjuncts(join.condition)):
         return False
-    met = {b: b for _, b in pairs}
-    below = join.right
-    while not isinstance(below, nodes.Scan):
-        if isinstance(below, nodes.Project):
-            items = {item.column.name: item.expression for item in below.items}
-            if not all(isinstance(e, exp.Column) for e in items.values()):
-                return False
-            met = {key: items[name].name for key, name in met.items()}
-        elif not isinstance(below, nodes.Filter) or not _is_harmless(below.predicate):
-            return False
-        below = below.inputs[0]
-    if below.source not in enforcing or below.table.kind != "table":
+    right, table = join.right, unfiltered(join.right)
+    if not isinstance(table, nodes.Scan) or not _never_fails(right):
         return False
-    columns = {read.column.name: read for read in below.read}
-    found = [columns[name] for name in met.values() if name in columns]
-    if any(read.column.type.family not in _FAMILIES for read in found):
+    if table.source not in enforcing or table.table.kind != "table":
         return False
-    written = {read.source_name for read in found}
-    keys = (below.table.primary_key, *below.table.unique_keys)
+    if any(right.column(name).type.family not in _FAMILIES for _, name in pairs):
+        return False
+    written = {place[1] for _, name in pairs if (place := origin(right, name)) is not None}
+    keys = (table.table.primary_key, *table.table.unique_keys)
     return any(
-        key and all((c := below.table.column(n)) and c.source_name in written for n in key)
+        key and all((c := table.table.column(n)) and c.source_name in written for n in key)
         for key in keys
     )
 
 
-def _is_harmless(predicate: exp.Expression) -> bool:
-    return all(isinstance(node, _HARMLESS) for node in predicate.walk())
+def _never_fails(plan: nodes.Plan) -> bool:
+    """Whether the projections over a table are renames, and its filters only compare."""
+    for node in plan.walk():
+        if isinstance(node, nodes.Project) and not all(item.is_rename for item in node.items):
+            return False
+        if isinstance(node, nodes.Filter) and not all(
+            isinstance(part, _HARMLESS) for part in node.predicate.walk()
+        ):
+            return False
+    return True
