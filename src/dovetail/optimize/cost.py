@@ -22,6 +22,8 @@ from dovetail.plan.shapes import alike_across, unfiltered
 _ENGINE_VALUE = 0.02e-6
 # Of so many groups PostgreSQL's workers do not each make a part.
 _MANY_GROUPS = 20_000
+# From so many rows on it takes workers at all: 8 MB (min_parallel_table_scan_size) of 80 bytes.
+_SIDE_BY_SIDE = 100_000
 
 
 @dataclass
@@ -58,7 +60,8 @@ class Cost:
                 case nodes.Aggregate():
                     each = costs.group + costs.aggregate * len(plan.aggregates)
                     own = rows(plan.input) * each * share
-                    own += min(rows(plan), _MANY_GROUPS) * costs.group_parts * share
+                    if rows(plan.input) >= _SIDE_BY_SIDE:
+                        own += min(rows(plan), _MANY_GROUPS) * costs.group_parts * share
                 case nodes.Distinct() | nodes.SetOperation():
                     own = sum(rows(child) for child in plan.inputs) * costs.group * share
                 case nodes.Sort():
