@@ -40,7 +40,8 @@ from dovetail.errors import StaleCatalogError, UsageError
 from dovetail.execution.errors import RefusedPlanError
 from dovetail.execution.profile import Profile
 from dovetail.execution.result import Result
-from dovetail.execution.run import Run, RunLimits, run_query
+from dovetail.execution.run import Run, run_query
+from dovetail.execution.work import RunLimits
 from dovetail.functions.library import Library
 from dovetail.planning import Planned, Planner
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from dovetail.connectors.base import Connector
 from dovetail.errors import (
+    BytesExceededError,
     CancelledError,
     DataError,
     DovetailError,
@@ -67,6 +68,14 @@ def too_many_rows(limit: int) -> RowsExceededError:
     """For a result of more rows than ``limits.max_rows``."""
     return RowsExceededError(
         f"the result has more than {limit} rows (limits.max_rows); add a LIMIT or raise it"
+    )
+
+
+def moved_too_much(limit: int) -> BytesExceededError:
+    """For fragments of more bytes than ``limits.max_bytes_moved``."""
+    return BytesExceededError(
+        f"the sources sent more than {limit} bytes (limits.max_bytes_moved); filter more, select "
+        "fewer columns or raise the limit"
     )
 
 

@@ -17,7 +17,7 @@ from dovetail.connectors.base import (
 )
 from dovetail.errors import DataError
 from dovetail.execution.carried import carried
-from dovetail.execution.run import Piece, Work
+from dovetail.execution.work import Piece, Work
 from dovetail.language.sql.judge import Judged
 from dovetail.planning.planned import Planned, TableKey, new_tag
 from dovetail.types import Type

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from dovetail.catalog.model import TableInfo
 from dovetail.connectors.base import Connector
-from dovetail.execution.run import Work
+from dovetail.execution.work import Work
 from dovetail.language.sql.judge import Judged
 from dovetail.optimize.federate import FederatedPlan
 from dovetail.optimize.optimizer import Step

@@ -32,7 +32,7 @@ from dovetail.types import Type
 
 
 class RecordStream:
-    """Standard input as a declared source of JSON lines; a :class:`~dovetail.execution.run.Feed`.
+    """Standard input as a declared source of JSON lines; a :class:`~dovetail.execution.work.Feed`.
 
     The columns are those of the schema, or else what the first batch holds: a later record that
     contradicts them is a record error. Where the schema or a policy asks for it every record is

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from dovetail.execution.carried import carried
-from dovetail.execution.run import Statement, Work
+from dovetail.execution.work import Statement, Work
 from dovetail.optimize.federate import FederatedPlan
 from dovetail.plan import nodes
 from dovetail.plan.expressions import has_subquery, node_expressions, subqueries

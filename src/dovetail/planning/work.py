@@ -11,7 +11,7 @@ from sqlglot import exp
 from dovetail.connectors.base import SMALL_ROWS
 from dovetail.execution.carried import carried
 from dovetail.execution.keys import KeyLookup
-from dovetail.execution.run import Piece, Statement, Work
+from dovetail.execution.work import Piece, Statement, Work
 from dovetail.optimize.context import Context
 from dovetail.optimize.federate import FederatedPlan
 from dovetail.optimize.fragments import bound, request_of, shown
