@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from dovetail.connectors import known
+from dovetail.execution import speeds
 from tests import tpcds, tpch
 from tests.databases import Database, create_database
 from tests.federated import Federated
@@ -48,8 +49,9 @@ def check_file(regen: bool) -> Callable[[Path, str], None]:
 
 @pytest.fixture(autouse=True)
 def nothing_known() -> None:
-    """What servers said in an earlier test is forgotten."""
+    """What servers said in an earlier test is forgotten, and how fast they were."""
     known.forget()
+    speeds.forget()
 
 
 def pytest_configure(config: pytest.Config) -> None:

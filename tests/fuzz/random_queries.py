@@ -72,17 +72,38 @@ class Queries:
     # -- parts that expressions ask for -----------------------------------------------------------
 
     def scalar(self, scope: Scope, family: str) -> str:
-        """A scalar subquery of the family: an aggregate, or a row found by key."""
+        """A scalar subquery of the family: an aggregate, a row found by key, or the first row."""
         rng = self._rng
+        if rng.random() < 0.35:
+            return self._one_row(scope, family)
         from_, relations = self._from(1, scope)
         inner = scope.inner(relations)
         where = self._where(inner, correlate=0.7)
+        if family == "int" and rng.random() < 0.15:
+            word, groups = rng.choice(("max", "sum", "count")), self._make.column(inner, "text")
+            grouped = f"select count(*) as c from {from_}{where} group by {groups}"
+            return f"(select {word}(c) from ({grouped}) {self._alias()})"
         if family == "int":
             word = rng.choice(("count(*)", f"max({self._make.column(inner, 'int')})",
                                f"count({self._make.column(inner, 'text')})"))  # fmt: skip
             return f"(select {word} from {from_}{where})"
         word = rng.choice(("min", "max"))
         return f"(select {word}({self._make.value(inner, family, 1)}) from {from_}{where})"
+
+    def _one_row(self, scope: Scope, family: str) -> str:
+        """A value of a table's row with a key's value, or of its first row of some."""
+        rng = self._rng
+        alias = self._alias()
+        inner = scope.inner([Relation(alias, _SHAPE, ("id",))])
+        from_ = f"{rng.choice(('ta', 'tb', 'tc', 'td'))} {alias}"
+        value = self._make.value(inner, family, 1)
+        if rng.random() < 0.5:
+            key = self._make.column(scope, "int")
+            return f"(select {value} from {from_} where {alias}.id = {key})"
+        where = self._where(inner, correlate=0.9)
+        order = f"{rng.choice((f'{alias}.k desc, ', ''))}{alias}.id"
+        offset = rng.choice(("", "", " offset 1"))
+        return f"(select {value} from {from_}{where} order by {order} limit 1{offset})"
 
     def subquery_predicate(self, scope: Scope) -> str:
         """EXISTS, IN, ANY and ALL, plain and negated."""
@@ -94,7 +115,17 @@ class Queries:
         roll = rng.random()
         if roll < 0.35:
             where = self._where(inner, correlate=0.9)
-            return f"{negate}exists (select {rng.choice(('1', '*'))} from {from_}{where})"
+            rest = rng.choice(
+                ("",) * 8
+                + (
+                    f" group by {self._make.column(inner, 'text')} having count(*) > 1",
+                    f" limit {rng.choice((0, 1, 2))}",
+                    " limit 1 offset 1",
+                    f" union all select 1 from {from_}{where}",
+                )
+            )
+            what = "1" if rest else rng.choice(("1", "*"))
+            return f"{negate}exists (select {what} from {from_}{where}{rest})"
         family = rng.choice(("int", "text", "text", "date", "decimal"))
         left, value = self._make.column(scope, family), self._make.value(inner, family, 1)
         if roll < 0.75:
@@ -283,7 +314,8 @@ class Queries:
         if scope.outer is not None and rng.random() < correlate:
             family = rng.choice(("int", "int", "text", "date"))
             mine, outer = scope.columns(family), scope.outer.columns(family)
-            operator = "=" if rng.random() < 0.8 else rng.choice(("<", ">=", "<>"))
+            others = ("<", ">=", "<>", "is not distinct from")
+            operator = "=" if rng.random() < 0.8 else rng.choice(others)
             if mine and outer:
                 tests.append(f"{rng.choice(mine)} {operator} {rng.choice(outer)}")
         return f" where {' and '.join(tests)}" if tests else ""

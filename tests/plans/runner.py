@@ -1,10 +1,11 @@
 """Plan tests as text: a file of blocks, each a query with everything that becomes of it.
 
 A file begins with a ``-- tables`` section of ``place.table (column type, …)`` lines, each followed
-by its rows. Then come blocks separated by ``====``: comment lines (``#``), ``sql`` lines, optional
-``expect:`` and ``expect-not:`` lines with rule names, and below ``----`` what the runner writes:
-the bound plan, the plan after each rule that fired, the fragments as sent, what was not pushed and
-the rows. Rows are those of plain DuckDB; the query must give them with and without rules.
+by its rows; ``primary key (column)`` may stand last among the columns. Then come blocks separated
+by ``====``: comment lines (``#``), ``sql`` lines, optional ``expect:`` and ``expect-not:`` lines
+with rule names, and below ``----`` what the runner writes: the bound plan, the plan after each rule
+that fired, the fragments as sent, what was not pushed and the rows. Rows are those of plain DuckDB;
+the query must give them with and without rules.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ def parse(text: str) -> tuple[str, list[Table], list[Block]]:
         match = re.fullmatch(r"(\w+)\.(\w+) \((.*)\)", line)
         if match:
             columns = dict(c.strip().split(" ", 1) for c in re.split(r", (?=[a-z_]+ )", match[3]))
-            tables.append(Table(match[1], match[2], Declared(columns)))
+            key = columns.pop("primary", "").removeprefix("key ").strip("()")
+            tables.append(Table(match[1], match[2], Declared(columns, (key,) if key else ())))
         elif line.startswith("  ") and tables:
             tables[-1].rows.append(line.strip())
     return setup, tables, [_block(part.split(BELOW)[0]) for part in parts]

@@ -120,6 +120,12 @@ CASES = {
     # Seed 935263293, query 36: DuckDB refuses an outer join over a subquery in this form.
     "an outer join on a subquery": "select avg(a.id) as o from tb b, ta a left join "
     "(select c from td where exists (select 1 from td)) q on true",
+    # Seed 693703996, query 254: NULL beside an outer join, though no row of the table has one.
+    "not in of an outer join's side": "select id from td where not (id in "
+    "(select q2.r from td q2 right join ta q3 on q2.k = q3.id + 50))",
+    # Seed 395246507, query 40: a join of no rows at MySQL cost something by none.
+    "a join of nothing": "select min(a.s) as o from (select s from tb limit 0) a, "
+    "(select id from tb limit 0) b",
     "exists on text": "select id from tb "
     "where exists (select 1 from td where td.s = tb.s and td.b)",
 }

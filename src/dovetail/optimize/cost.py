@@ -95,7 +95,7 @@ class Cost:
             name = pair[0] if larger is join.left else pair[1]
             if leads_primary_key(larger, name):
                 return 0.0
-        return rows(join) * rows(table) / rows(larger)
+        return rows(join) * rows(table) / max(1.0, rows(larger))
 
     def fragment(self, source: str, plan: nodes.Plan, share: float = 1.0) -> float:
         """Seconds for a fragment whose rows are cut down to ``share`` by dynamic filters."""

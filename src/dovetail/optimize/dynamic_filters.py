@@ -5,7 +5,8 @@ matter. So the smaller side is fetched first and its keys go into the statement 
 Keys pass on: what they cut down teaches the next fragment, through whole chains of joins.
 
 Safe for a side whose rows only matter when they match: both sides of an inner or semi join, the
-NULL-supplying side of an outer join, the right side of an anti join. A looser rule that also
+NULL-supplying side of an outer join, the right side of an anti join; and for a subquery that keeps
+only rows equal to the row it is evaluated for. A looser rule that also
 filtered the preserved side of ``a left join b`` by the keys of ``b`` would lose rows of ``a``.
 The keys may be too many (a superset), never too few: they are looked up in the learning fragment
 itself, before anything above it drops rows.
@@ -23,19 +24,20 @@ from dovetail.connectors.capabilities.translate import Untranslatable, translate
 from dovetail.optimize.context import Context
 from dovetail.optimize.cost import Cost
 from dovetail.optimize.regions import most_keys
-from dovetail.optimize.rules.push_filters import push_filters
+from dovetail.optimize.rules.push_filters import partition_columns, push_filters
 from dovetail.plan import nodes
 from dovetail.plan.expressions import (
     KeyFilter,
     column,
     conjunction,
+    conjuncts,
     free_columns,
     has_subquery,
     node_expressions,
     subqueries,
     transform_plan,
 )
-from dovetail.plan.shapes import alike_across, passed
+from dovetail.plan.shapes import across, alike, alike_across, passed
 
 # By how much the estimate of a number of keys may be wrong: within that, the keys are counted when
 # they are there, and sent if they pay.
@@ -186,6 +188,19 @@ def _edges(plan: nodes.Plan) -> Iterator[_Edge]:
         for expression in node_expressions(node):
             for subquery in subqueries(expression):
                 yield from _edges(subquery.plan)
+                yield from _into_subquery(node, subquery.plan)
+
+
+def _into_subquery(outer: nodes.Plan, subquery: nodes.Plan) -> Iterator[_Edge]:
+    """From the rows a subquery is evaluated for to those it compares with them by an equality."""
+    for node in subquery.walk():
+        if not isinstance(node, nodes.Filter):
+            continue
+        for part in conjuncts(node.predicate):
+            for teaching in outer.inputs:
+                pair = across(part, teaching, node.input)
+                if pair is not None and alike(teaching.column(pair[0]), node.input.column(pair[1])):
+                    yield from _between(teaching, pair[0], node.input, pair[1])
 
 
 def _between(teaching: nodes.Plan, key: str, cut: nodes.Plan, column: str) -> Iterator[_Edge]:
@@ -241,6 +256,9 @@ def _targets(plan: nodes.Plan, name: str) -> Iterator[tuple[nodes.Fragment, str]
                 yield from _targets(plan.input, below)
         case nodes.Distinct() if not plan.on:
             yield from _targets(plan.input, name)
+        case nodes.Window():
+            if name in partition_columns(plan):
+                yield from _targets(plan.input, name)
         case nodes.Join() if plan.kind != "full":
             # On the NULL-supplying side too: rows that lose their match get NULL there, and the
             # join that wants the keys drops them as it would have dropped the match.

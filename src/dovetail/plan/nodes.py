@@ -51,6 +51,14 @@ class Item:
         return isinstance(self.expression, exp.Column)
 
 
+def _passed_on(items: Sequence[Item], below: Plan) -> Iterator[Column]:
+    """The columns of ``items``; what is a column of ``below`` may be NULL where that may."""
+    nullable = {column.name for column in below.columns if column.nullable}
+    for item in items:
+        known = item.column.nullable or not item.is_rename or item.expression.name not in nullable
+        yield item.column if known else replace(item.column, nullable=True)
+
+
 @dataclass(frozen=True)
 class SortKey:
     """One ORDER BY key. ``nulls_first`` is always explicit: defaults differ between systems."""
@@ -178,7 +186,7 @@ class Project(Plan):
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        return tuple(item.column for item in self.items)
+        return tuple(_passed_on(self.items, self.input))
 
     @property
     def inputs(self) -> tuple[Plan, ...]:
@@ -247,10 +255,8 @@ class Aggregate(Plan):
     def columns(self) -> tuple[Column, ...]:
         sets = self.grouping_sets or ()
         keys = (
-            replace(item.column, nullable=True)
-            if any(i not in members for members in sets)
-            else item.column
-            for i, item in enumerate(self.keys)
+            replace(column, nullable=True) if any(i not in members for members in sets) else column
+            for i, column in enumerate(_passed_on(self.keys, self.input))
         )
         return (*keys, *(item.column for item in self.aggregates))
 

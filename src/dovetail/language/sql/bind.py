@@ -26,9 +26,11 @@ from dovetail.plan.expressions import (
     free_columns,
     has_subquery,
     is_volatile,
+    plan_free_columns,
     subqueries,
     unparenthesized,
 )
+from dovetail.plan.lateral import lateral_join
 from dovetail.plan.reference import Reference
 from dovetail.types import Type, parse_type
 
@@ -288,13 +290,7 @@ class Binder:
                     for join in item.args.get("joins") or ():
                         plan = self._join(plan, join, scope, definitions)
                     return plan
-                inner = item.copy()
-                inner.set("joins", None)
-                bound = self._query(inner, scope.parent, definitions)
-                plan = bound.plan
-                names = _column_names(bound.names, _alias_columns(item))
-                pairs = list(zip(names, plan.columns, strict=True))
-                relation = relation_of(item.alias or "", pairs)
+                plan, relation = self._derived(item, scope.parent, definitions)
             case exp.Values():
                 plan, value_names = self._values(item, scope.parent, definitions)
                 names = _column_names(value_names, _alias_columns(item))
@@ -307,6 +303,17 @@ class Binder:
         for join in item.args.get("joins") or ():
             plan = self._join(plan, join, scope, definitions)
         return plan
+
+    def _derived(
+        self, item: exp.Subquery | exp.Lateral, parent: Scope | None, definitions: _Definitions
+    ) -> tuple[nodes.Plan, Relation]:
+        """A subquery in FROM, which sees the names of ``parent``."""
+        query = item.this if isinstance(item, exp.Lateral) else item.copy()
+        query.set("joins", None)
+        bound = self._query(query, parent, definitions)
+        names = _column_names(bound.names, _alias_columns(item))
+        pairs = list(zip(names, bound.plan.columns, strict=True))
+        return bound.plan, relation_of(item.alias or "", pairs)
 
     def _table(self, table: exp.Table, definitions: _Definitions) -> tuple[nodes.Plan, Relation]:
         parts = tuple(part.name for part in table.parts)
@@ -375,7 +382,14 @@ class Binder:
         if method not in ("", "NATURAL"):
             raise NotModelled(f"{method} join")
         right_scope = Scope(parent=scope.parent)
-        right = self._from_item(join.this, right_scope, definitions)
+        if isinstance(join.this, exp.Lateral):
+            _only(join.this, "this", "view", "outer", "alias")
+            if not isinstance(join.this.this, exp.Subquery) or join.this.args.get("outer"):
+                raise NotModelled("LATERAL over something else than a subquery")
+            right, relation = self._derived(join.this, scope, definitions)
+            right_scope.add(relation)
+        else:
+            right = self._from_item(join.this, right_scope, definitions)
         aliases = {r.alias.lower() for r in scope.relations}
         if aliases & {r.alias.lower() for r in right_scope.relations if r.alias}:
             raise NotModelled("one alias twice in FROM")
@@ -393,6 +407,8 @@ class Binder:
             names = {v.name.lower() for v in right_scope.visible if v.name}
             using = [v.name for v in scope.visible if v.name and v.name.lower() in names]
         if using:
+            if isinstance(join.this, exp.Lateral):
+                raise NotModelled("LATERAL with USING")
             return self._join_using(kind, left, right, using, scope, right_scope)
         on = join.args.get("on")
         condition: exp.Expression | None = None
@@ -408,6 +424,11 @@ class Binder:
         if kind not in ("semi", "anti"):
             scope.relations.extend(right_scope.relations)
             scope.visible.extend(right_scope.visible)
+        if plan_free_columns(right) & left.names:
+            joined = lateral_join(kind, left, right, condition)
+            if joined is None:
+                raise NotModelled("LATERAL that no join can replace")
+            return joined
         if kind == "inner" and condition is None:
             return nodes.Join("cross", left, right)
         return nodes.Join(kind, left, right, condition)

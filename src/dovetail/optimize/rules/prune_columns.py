@@ -14,6 +14,7 @@ from sqlglot import exp
 
 from dovetail.optimize.context import Context
 from dovetail.optimize.rules.remove_joins import adds_nothing
+from dovetail.optimize.uniqueness import enforcing
 from dovetail.plan import nodes
 from dovetail.plan.expressions import (
     PlanSubquery,
@@ -23,9 +24,6 @@ from dovetail.plan.expressions import (
     node_expressions,
 )
 from dovetail.plan.shapes import narrowed
-
-# Kinds of sources whose keys hold for the values as they are read.
-_ENFORCING = frozenset(("postgres", "mysql", "duckdb"))
 
 
 def prune_columns(plan: nodes.Plan, context: Context) -> nodes.Plan:
@@ -43,8 +41,8 @@ def _used(expressions: Iterable[exp.Expression]) -> set[str]:
 
 class _Pruning:
     def __init__(self, context: Context) -> None:
-        kept = [n for n, c in context.capabilities.items() if c.kind in _ENFORCING]
-        self._enforcing = () if "remove_joins" in context.disabled else kept
+        removing = "remove_joins" not in context.disabled
+        self._enforcing = enforcing(context.capabilities) if removing else frozenset[str]()
 
     def prune(self, plan: nodes.Plan, needed: set[str]) -> nodes.Plan:
         pruned = self._node(plan, needed)

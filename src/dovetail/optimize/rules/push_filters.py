@@ -67,7 +67,7 @@ def _push(plan: nodes.Plan, parts: Parts) -> nodes.Plan:
             child = _push(plan.input, [substitute(p, keys) for p in below])
             return _filter(plan.with_inputs([child]), [*stay, *staying])
         case nodes.Window():
-            common = _partition_columns(plan)
+            common = partition_columns(plan)
             below = [p for p in moving if free_columns(p) & plan.names <= common]
             below = [p for p in below if free_columns(p) & plan.names]
             stay = [p for p in moving if p not in below]
@@ -165,7 +165,7 @@ def _reads_volatile(part: exp.Expression, mapping: dict[str, exp.Expression]) ->
     return any(is_volatile(mapping[n]) for n in free_columns(part) & mapping.keys())
 
 
-def _partition_columns(plan: nodes.Window) -> set[str]:
+def partition_columns(plan: nodes.Window) -> set[str]:
     """Columns by which every window partitions: a filter on them drops whole partitions."""
     common: set[str] | None = None
     for item in plan.items:

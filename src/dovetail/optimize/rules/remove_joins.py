@@ -11,11 +11,11 @@ from collections.abc import Collection
 
 from sqlglot import exp
 
+from dovetail.optimize.uniqueness import unique_by
 from dovetail.plan import nodes
 from dovetail.plan.expressions import conjuncts
-from dovetail.plan.shapes import alike_across, origin, unfiltered
+from dovetail.plan.shapes import alike_across, unfiltered
 
-_FAMILIES = frozenset(("integer", "text", "date", "uuid"))
 # What compares and never fails.
 _HARMLESS = (
     exp.Column,
@@ -33,27 +33,16 @@ _HARMLESS = (
 def adds_nothing(join: nodes.Join, needed: Collection[str], enforcing: Collection[str]) -> bool:
     """Whether ``join`` is its left side, for who reads only the columns ``needed`` of it.
 
-    ``enforcing`` are the sources whose keys hold for the values as they are read. SQLite's need
-    not: it enforces no types, and what is read as one value may be two of a key there.
+    ``enforcing`` are the sources whose keys hold for the values as they are read.
     """
     if join.kind != "left" or any(name in needed for name in join.right.names):
         return False
     pairs = list(alike_across(join))
     if not pairs or len(pairs) != len(conjuncts(join.condition)):
         return False
-    right, table = join.right, unfiltered(join.right)
-    if not isinstance(table, nodes.Scan) or not _never_fails(right):
+    if not isinstance(unfiltered(join.right), nodes.Scan) or not _never_fails(join.right):
         return False
-    if table.source not in enforcing or table.table.kind != "table":
-        return False
-    if any(right.column(name).type.family not in _FAMILIES for _, name in pairs):
-        return False
-    written = {place[1] for _, name in pairs if (place := origin(right, name)) is not None}
-    keys = (table.table.primary_key, *table.table.unique_keys)
-    return any(
-        key and all((c := table.table.column(n)) and c.source_name in written for n in key)
-        for key in keys
-    )
+    return unique_by(join.right, {name for _, name in pairs}, enforcing)
 
 
 def _never_fails(plan: nodes.Plan) -> bool:

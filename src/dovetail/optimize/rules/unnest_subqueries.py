@@ -1,27 +1,30 @@
-"""Turn subqueries in a filter into joins, so that they can be cut, pushed and learn keys.
+"""Turn correlated subqueries into joins, so that they can be cut, pushed and learn keys.
 
-``EXISTS`` and ``IN`` become semi joins, ``NOT EXISTS`` an anti join; a correlated scalar aggregate
-becomes a join with the aggregate grouped by what it was correlated by. What correlates them is
-pulled up out of their filters into the join's condition. Subqueries that are not of these forms
-stay as they are; the engine runs them too.
+Where a filter asks for it alone, ``EXISTS`` and ``IN`` become semi joins, ``NOT EXISTS`` an anti
+join. Anywhere else in a filter, and among what is selected, they become an outer join with the
+distinct values they were correlated by: a row has a match where such a value stands beside it. A
+correlated scalar aggregate becomes a join with the aggregate grouped by what it was correlated by,
+another scalar subquery an outer join where it surely has one row: its correlation names a key, or
+it takes the first row only. What is not of these forms stays as it is; the engine runs it too.
 
 ``NOT IN`` becomes an anti join only where neither side can be NULL: with one NULL among
 ``select y from t``, ``x not in (select y from t)`` keeps no row at all, an anti join would. And
 ``count`` over no rows is 0, where the outer join that replaces the subquery has NULL:
 ``where 0 = (select count(*) from o where o.c = c.id)`` wants the customers without orders, so
-counts are wrapped in ``coalesce``. (The general method, of which these are the common cases:
-T. Neumann, A. Kemper, "Unnesting Arbitrary Queries", BTW 2015.)
+counts are wrapped in ``coalesce``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
 from dovetail.optimize.context import Context
+from dovetail.optimize.uniqueness import enforcing, unique_by
 from dovetail.plan import nodes
+from dovetail.plan.decouple import Decoupled, correlations, decouple, decouple_aggregate
 from dovetail.plan.expressions import (
     PlanSubquery,
     column,
@@ -30,7 +33,6 @@ from dovetail.plan.expressions import (
     free_columns,
     has_subquery,
     is_volatile,
-    node_expressions,
     plan_free_columns,
     subqueries,
     substitute,
@@ -41,270 +43,263 @@ from dovetail.plan.shapes import Parts, alike, filtered, narrowed
 
 
 def unnest_subqueries(plan: nodes.Plan, context: Context) -> nodes.Plan:
-    """Apply the rule to every filter in ``plan``, innermost subqueries first."""
+    """Apply the rule to every filter and projection in ``plan``, innermost subqueries first."""
+    sources = enforcing(context.capabilities)
 
     def visit(node: nodes.Plan) -> nodes.Plan:
-        if isinstance(node, nodes.Filter) and not node.loose and has_subquery(node.predicate):
-            return _unnest(node)
+        match node:
+            case nodes.Filter() if not node.loose and has_subquery(node.predicate):
+                return _filter(node, sources)
+            case nodes.Project() if any(has_subquery(item.expression) for item in node.items):
+                return _project(node, sources)
         return node
 
     return transform_plan(plan, visit)
 
 
-def _unnest(plan: nodes.Filter) -> nodes.Plan:
-    result = plan.input
+def _filter(plan: nodes.Filter, sources: Collection[str]) -> nodes.Plan:
+    joins = _Joins(plan.input, sources)
     left: Parts = []
     for part in conjuncts(plan.predicate):
-        made = None
-        if has_subquery(part) and not is_volatile(part):
-            made = _membership(result, part)
-            if made is None:
-                scalar = _scalar(result, part)
-                if scalar is not None:
-                    made, part = scalar
-                    left.append(part)
-        if made is None:
+        if not has_subquery(part) or is_volatile(part):
             left.append(part)
-        else:
-            result = made
-    if result is plan.input:
+        elif not joins.keep_members(part):
+            left.append(joins.replaced(part, condition=True))
+    if joins.plan is plan.input:
         return plan
-    return narrowed(filtered(result, left), plan.columns)
+    return narrowed(filtered(joins.plan, left), plan.columns)
 
 
-# -- EXISTS and IN ----------------------------------------------------------------------------
-
-
-def _membership(plan: nodes.Plan, part: exp.Expression) -> nodes.Plan | None:
-    bare = unparenthesized(part)
-    negated = isinstance(bare, exp.Not)
-    if negated:
-        bare = unparenthesized(bare.this)
-    match bare:
-        case exp.Exists() if isinstance(bare.this, PlanSubquery):
-            return _exists(plan, bare.this.plan, negated)
-        case exp.In() if isinstance(bare.args.get("query"), PlanSubquery):
-            return _in(plan, bare.this, bare.args["query"].plan, negated)
-    return None
-
-
-def _exists(plan: nodes.Plan, subquery: nodes.Plan, negated: bool) -> nodes.Plan | None:
-    inner = subquery
-    # What it selects, in which order and whether twice, does not matter to EXISTS.
-    while isinstance(inner, nodes.Project | nodes.Sort) or (
-        isinstance(inner, nodes.Distinct) and not inner.on
-    ):
-        inner = inner.input
-    pulled = _pull(inner, plan.names)
-    if pulled is None or not pulled.parts:
-        return None
-    return nodes.Join("anti" if negated else "semi", plan, pulled.plan, conjunction(pulled.parts))
-
-
-def _in(
-    plan: nodes.Plan, value: exp.Expression, subquery: nodes.Plan, negated: bool
-) -> nodes.Plan | None:
-    if has_subquery(value) or is_volatile(value) or not isinstance(value, exp.Column):
-        return None
-    if value.name not in plan.names:
-        return None
-    member = subquery.columns[0]
-    if not alike(plan.column(value.name), member):
-        return None
-    if negated and (
-        plan.column(value.name).nullable or member.nullable or _may_become_null(member)
-    ):
-        return None
-    if negated and _may_become_null(plan.column(value.name)):
-        return None
-    inner = subquery
-    wanted: exp.Expression = column(member.name)
-    if plan_free_columns(subquery):
-        while isinstance(inner, nodes.Project | nodes.Distinct) and not getattr(inner, "on", ()):
-            if isinstance(inner, nodes.Project):
-                wanted = substitute(wanted, {i.column.name: i.expression for i in inner.items})
-            inner = inner.input
-    if has_subquery(wanted) or is_volatile(wanted):
-        return None
-    pulled = _pull(inner, plan.names)
-    if pulled is None:
-        return None
-    same = exp.EQ(this=value.copy(), expression=wanted)
-    condition = conjunction([same, *pulled.parts])
-    return nodes.Join("anti" if negated else "semi", plan, pulled.plan, condition)
-
-
-def _may_become_null(of: nodes.Column) -> bool:
-    """Sources have dates that are not NULL there and are read as NULL."""
-    return of.type.family in ("date", "timestamp", "timestamptz")
-
-
-# -- correlation ------------------------------------------------------------------------------
+def _project(plan: nodes.Project, sources: Collection[str]) -> nodes.Plan:
+    joins = _Joins(plan.input, sources)
+    items = tuple(
+        replace(item, expression=joins.replaced(item.expression, condition=False))
+        if has_subquery(item.expression) and not is_volatile(item.expression)
+        else item
+        for item in plan.items
+    )
+    return plan if joins.plan is plan.input else nodes.Project(joins.plan, items)
 
 
 @dataclass(frozen=True)
-class _Pulled:
-    """``plan`` without outer references; ``parts`` are the predicates that had them."""
+class _Scalar:
+    """A scalar subquery as one row at most of ``plan`` per outer row, met by ``condition``.
+
+    ``value`` is the subquery's over that row and the outer one, and also over NULLs where there is
+    none. ``counts``: it is not NULL then.
+    """
 
     plan: nodes.Plan
-    parts: Parts
+    condition: exp.Expression | None
+    value: exp.Expression
+    counts: bool
 
 
-def _pull(plan: nodes.Plan, outer: frozenset[str]) -> _Pulled | None:
-    """Pull the predicates with outer references out of ``plan``'s filters and inner joins."""
-    if not plan_free_columns(plan):
-        return _Pulled(plan, [])
-    match plan:
-        case nodes.Filter():
-            below = _pull(plan.input, outer)
-            split = _split(plan.predicate, plan.input.names, outer)
-            if below is None or split is None:
-                return None
-            own, moved = split
-            return _Pulled(filtered(below.plan, own), [*below.parts, *moved])
-        case nodes.Join() if plan.kind in ("inner", "cross"):
-            return _pull_join(plan, outer)
-        case nodes.Project() if all(item.is_rename for item in plan.items):
-            return _pull_project(plan, outer)
-        case _:
-            return None
+class _Joins:
+    """The plan below a filter or projection, which grows by a join per subquery replaced above."""
 
+    def __init__(self, plan: nodes.Plan, sources: Collection[str]) -> None:
+        self.plan = plan
+        self._outer = plan
+        self._sources = sources
+        self._known: list[tuple[exp.Expression, exp.Expression]] = []
 
-def _split(
-    predicate: exp.Expression | None, names: frozenset[str], outer: frozenset[str]
-) -> tuple[Parts, Parts] | None:
-    """The parts over ``names`` alone, and those with outer references; None if some has others."""
-    own: Parts = []
-    moved: Parts = []
-    for part in conjuncts(predicate):
-        free = free_columns(part) - names
-        if not free:
-            own.append(part)
-        elif free <= outer and not has_subquery(part) and not is_volatile(part):
-            moved.append(part)
-        else:
-            return None
-    return own, moved
+    # -- EXISTS and IN that a filter asks for -------------------------------------------------
 
+    def keep_members(self, part: exp.Expression) -> bool:
+        """Keep the rows that ``part``, [NOT] EXISTS or [NOT] IN, is true of, by a join."""
+        bare = unparenthesized(part)
+        negated = isinstance(bare, exp.Not)
+        if negated:
+            bare = unparenthesized(bare.this)
+        members = self._members(bare, nulls=not negated)
+        if members is None:
+            return False
+        kind: nodes.JoinKind = "anti" if negated else "semi"
+        return self._add(kind, members.plan, conjunction(members.parts))
 
-def _pull_join(plan: nodes.Join, outer: frozenset[str]) -> _Pulled | None:
-    left, right = _pull(plan.left, outer), _pull(plan.right, outer)
-    split = _split(plan.condition, plan.left.names | plan.right.names, outer)
-    if left is None or right is None or split is None:
+    def _members(self, bare: exp.Expression, *, nulls: bool) -> Decoupled | None:
+        """Of EXISTS or IN the rows with which an outer row makes it true, and by which parts.
+
+        ``nulls``: a NULL where the answer is not known may be taken for false.
+        """
+        match bare:
+            case exp.Exists() if isinstance(bare.this, PlanSubquery):
+                found = decouple(_rows_of(bare.this.plan), self._outer)
+                return found if found is not None and found.parts else None
+            case exp.In() if isinstance(bare.args.get("query"), PlanSubquery):
+                return self._listed(bare.this, bare.args["query"].plan, nulls)
         return None
-    own, moved = split
-    condition = conjunction(own)
-    kind: nodes.JoinKind = "cross" if condition is None else "inner"
-    joined = nodes.Join(kind, left.plan, right.plan, condition)
-    return _Pulled(joined, [*left.parts, *right.parts, *moved])
+
+    def _listed(self, value: exp.Expression, subquery: nodes.Plan, nulls: bool) -> Decoupled | None:
+        if not isinstance(value, exp.Column) or value.name not in self._outer.names:
+            return None
+        member = subquery.columns[0]
+        wanted = self._outer.column(value.name)
+        if not alike(wanted, member):
+            return None
+        if not nulls and (_may_be_null(wanted) or _may_be_null(member)):
+            return None
+        found = decouple(subquery, self._outer)
+        if found is None:
+            return None
+        same = exp.EQ(this=value.copy(), expression=column(member.name))
+        return replace(found, parts=[same, *found.parts])
+
+    # -- subqueries within an expression ------------------------------------------------------
+
+    def replaced(self, expression: exp.Expression, *, condition: bool) -> exp.Expression:
+        """``expression`` with values of joined rows in place of subqueries, where that can be.
+
+        ``condition``: it is one that has to be true of a row to keep it.
+        """
+        alone = condition and sum(1 for _ in subqueries(expression)) == 1 and _strict(expression)
+
+        def visit(node: exp.Expression) -> exp.Expression:
+            made: exp.Expression | None = None
+            if isinstance(node, PlanSubquery):
+                if not isinstance(node.parent, exp.Exists | exp.In | exp.Any | exp.All):
+                    made = self._once(node, lambda: self._scalar(node.plan, alone))
+            elif isinstance(node, exp.Exists | exp.In):
+                nulls = condition and _is_asked_for(node)
+                made = self._once(node, lambda: self._mark(node, nulls=nulls))
+            return node if made is None else made
+
+        return expression.copy().transform(visit, copy=False)
+
+    def _once(
+        self, node: exp.Expression, make: Callable[[], exp.Expression | None]
+    ) -> exp.Expression | None:
+        """What ``make`` puts in the place of ``node``, made once where an alias repeats it."""
+        for known, value in self._known:
+            if known == node:
+                return value.copy()
+        made = make()
+        if made is not None:
+            self._known.append((node.copy(), made))
+        return made
+
+    def _add(
+        self, kind: nodes.JoinKind, right: nodes.Plan, condition: exp.Expression | None
+    ) -> bool:
+        """Join with ``right``, unless an alias has brought its columns here before."""
+        if _names(self.plan) & _names(right):
+            return False
+        self.plan = nodes.Join(kind, self.plan, right, condition)
+        return True
+
+    def _mark(self, node: exp.Expression, *, nulls: bool) -> exp.Expression | None:
+        """Whether an outer row has a member: a distinct value stands beside it then."""
+        members = self._members(node, nulls=nulls)
+        found = None if members is None else correlations(members)
+        if members is None or found is None or any(c.null_safe for c in found):
+            return None
+        names = dict.fromkeys(c.inner for c in found)
+        keys = tuple(
+            nodes.Item(
+                replace(members.plan.column(name), name=f"{name} by mark"),
+                column(name),
+            )
+            for name in names
+        )
+        renamed = {i.expression.name: column(i.column.name) for i in keys}
+        distinct = nodes.Distinct(nodes.Project(members.plan, keys))
+        condition = conjunction([substitute(part, renamed) for part in members.parts])
+        if not self._add("left", distinct, condition):
+            return None
+        beside = exp.Is(this=column(keys[0].column.name), expression=exp.Null())
+        return exp.Paren(this=exp.Not(this=beside))
+
+    def _scalar(self, subquery: nodes.Plan, alone: bool) -> exp.Expression | None:
+        if not plan_free_columns(subquery):
+            return None
+        value: exp.Expression = column(subquery.columns[0].name)
+        inner = subquery
+        while isinstance(inner, nodes.Project):
+            value = substitute(value, {i.column.name: i.expression for i in inner.items})
+            inner = inner.input
+        if has_subquery(value) or is_volatile(value):
+            return None
+        if free_columns(value) - inner.names - self._outer.names:
+            return None
+        if isinstance(inner, nodes.Aggregate) and not inner.keys:
+            found = _aggregate(inner, value, self._outer)
+        else:
+            found = _row(inner, value, self._outer, self._sources)
+        if found is None:
+            return None
+        kind: nodes.JoinKind = "inner" if alone and not found.counts else "left"
+        if not self._add(kind, found.plan, found.condition):
+            return None
+        return exp.Paren(this=found.value.copy())
 
 
-def _pull_project(plan: nodes.Project, outer: frozenset[str]) -> _Pulled | None:
-    below = _pull(plan.input, outer)
+def _names(plan: nodes.Plan) -> set[str]:
+    return {c.name for node in plan.walk() for c in node.columns}
+
+
+def _rows_of(subquery: nodes.Plan) -> nodes.Plan:
+    """Below what does not matter to EXISTS: what is selected, in which order, and whether twice."""
+    match subquery:
+        case nodes.Project() | nodes.Sort():
+            return _rows_of(subquery.input)
+        case nodes.Distinct() if not subquery.on:
+            return _rows_of(subquery.input)
+        case nodes.Limit() if subquery.count != 0 and not subquery.offset:
+            return _rows_of(subquery.input)
+    return subquery
+
+
+def _may_be_null(of: nodes.Column) -> bool:
+    """Sources also have dates that are not NULL there and are read as NULL."""
+    return of.nullable or of.type.family in ("date", "timestamp", "timestamptz")
+
+
+def _is_asked_for(node: exp.Expression) -> bool:
+    """Whether only AND and OR are around ``node``, so that a NULL counts as false."""
+    around = node.parent
+    while isinstance(around, exp.And | exp.Or | exp.Paren):
+        around = around.parent
+    return around is None
+
+
+# -- scalar subqueries ------------------------------------------------------------------------
+
+
+def _aggregate(inner: nodes.Aggregate, value: exp.Expression, outer: nodes.Plan) -> _Scalar | None:
+    """An aggregate over the rows of an outer row, which is a row also where there are none."""
+    found = decouple_aggregate(inner, outer)
+    if found is None or not found[0].parts:
+        return None
+    grouped, counts = found
+    used = bool(free_columns(value) & counts.keys())
+    return _Scalar(grouped.plan, conjunction(grouped.parts), substitute(value, counts), used)
+
+
+def _row(
+    inner: nodes.Plan, value: exp.Expression, outer: nodes.Plan, sources: Collection[str]
+) -> _Scalar | None:
+    """The only row of an outer row, or the first of its rows.
+
+    A subquery with two rows is an error, which an outer join would not give.
+    """
+    below = decouple(inner, outer)
     if below is None:
         return None
-    # The pulled predicates look at columns below the projection: they pass through under names
-    # of their own, which are unique in the plan.
-    used = {n for part in below.parts for n in free_columns(part)} & below.plan.names
-    names = {item.column.name for item in plan.items}
-    more = tuple(
-        nodes.Item(c, column(c.name)) for c in below.plan.columns if c.name in used - names
-    )
-    return _Pulled(nodes.Project(below.plan, (*plan.items, *more)), below.parts)
-
-
-# -- scalar aggregates ------------------------------------------------------------------------
-
-
-def _scalar(plan: nodes.Plan, part: exp.Expression) -> tuple[nodes.Plan, exp.Expression] | None:
-    """The join with a correlated scalar aggregate, and the predicate over it."""
-    if any(isinstance(n, exp.Exists | exp.In | exp.Any | exp.All) for n in part.walk()):
+    found = correlations(below)
+    if not found:
         return None
-    found = list(subqueries(part))
-    if len(found) != 1 or not plan_free_columns(found[0].plan):
+    first = isinstance(inner, nodes.Limit) and inner.count == 1
+    safe = [c.inner for c in found if not c.null_safe]
+    if not first and not unique_by(below.plan, safe, sources):
         return None
-    split = _grouped(found[0].plan, plan.names)
-    if split is None:
-        return None
-    aggregate, condition, value, counts = split
-
-    def visit(node: exp.Expression) -> exp.Expression:
-        return exp.Paren(this=value.copy()) if isinstance(node, PlanSubquery) else node
-
-    replaced = part.copy().transform(visit, copy=False)
-    kind: nodes.JoinKind = "inner" if not counts and _strict(part) else "left"
-    return nodes.Join(kind, plan, aggregate, condition), replaced
-
-
-def _grouped(
-    subquery: nodes.Plan, outer: frozenset[str]
-) -> tuple[nodes.Aggregate, exp.Expression, exp.Expression, bool] | None:
-    """The aggregate by its correlation, the join's condition, the value, and whether it counts."""
-    value: exp.Expression = column(subquery.columns[0].name)
-    inner = subquery
-    while isinstance(inner, nodes.Project):
-        value = substitute(value, {i.column.name: i.expression for i in inner.items})
-        inner = inner.input
-    if not isinstance(inner, nodes.Aggregate) or inner.keys or inner.grouping_sets is not None:
-        return None
-    if has_subquery(value) or is_volatile(value) or free_columns(value) - inner.names:
-        return None
-    if any(free_columns(e) - inner.input.names for e in node_expressions(inner)):
-        return None
-    pulled = _pull(inner.input, outer)
-    if pulled is None or not pulled.parts:
-        return None
-    pairs = [_correlation(p, pulled.plan) for p in pulled.parts]
-    keys: dict[str, nodes.Item] = {}
-    conditions: Parts = []
-    for pair in pairs:
-        if pair is None:
+    if not isinstance(value, exp.Column) or value.name not in below.plan.names:
+        # Where there is no row the value is NULL, whatever it makes of NULLs.
+        if not safe:
             return None
-        name, other = pair
-        if name not in keys:
-            of = pulled.plan.column(name)
-            key = nodes.Column(
-                f"{name} by group", of.type, of.label, of.native_type, of.collation, of.nullable
-            )
-            keys[name] = nodes.Item(key, column(name))
-        conditions.append(exp.EQ(this=column(keys[name].column.name), expression=other.copy()))
-    counts = {
-        item.column.name: exp.Coalesce(
-            this=column(item.column.name), expressions=[exp.Literal.number(0)]
-        )
-        for item in inner.aggregates
-        if isinstance(unparenthesized(item.expression), exp.Count)
-    }
-    if not all(_null_over_nothing(item.expression) for item in inner.aggregates):
-        return None
-    condition = conjunction(conditions)
-    assert condition is not None
-    aggregate = nodes.Aggregate(pulled.plan, tuple(keys.values()), inner.aggregates)
-    used = bool(free_columns(value) & counts.keys())
-    return aggregate, condition, substitute(value, counts), used
-
-
-_NULL_OVER_NOTHING = (exp.Sum, exp.Avg, exp.Min, exp.Max, exp.Count)
-
-
-def _null_over_nothing(call: exp.Expression) -> bool:
-    """Whether the aggregate over no rows is NULL (or is a count, which is 0)."""
-    return isinstance(unparenthesized(call), _NULL_OVER_NOTHING)
-
-
-def _correlation(part: exp.Expression, inner: nodes.Plan) -> tuple[str, exp.Expression] | None:
-    """``(inner column, outer expression)`` of an equality between the two."""
-    bare = unparenthesized(part)
-    if not isinstance(bare, exp.EQ):
-        return None
-    for mine, other in ((bare.this, bare.expression), (bare.expression, bare.this)):
-        if (
-            isinstance(mine, exp.Column)
-            and mine.name in inner.names
-            and not free_columns(other) & inner.names
-        ):
-            return mine.name, other
-    return None
+        there = exp.Not(this=exp.Is(this=column(safe[0]), expression=exp.Null()))
+        value = exp.Case(ifs=[exp.If(this=there, true=value.copy())])
+    return _Scalar(below.plan, conjunction(below.parts), value, False)
 
 
 _STRICT = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE)
