@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from dovetail.catalog.catalogs import Catalogs, near_names
 from dovetail.catalog.model import TableInfo
-from dovetail.connectors.base import Connector
+from dovetail.connectors.base import Connector, sql_string
 from dovetail.errors import DataError, DovetailError, Location, UnknownNameError
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class LocalTables:
         self._stream: LinesConnector | None = None
         self._paths: PathsConnector | None = None
         self._databases: dict[tuple[str, Path], str] = {}
+        self._written: dict[str, str] = {}  # source of a database → its path, as it was written
 
     def find(
         self, parts: tuple[str, ...], location: Location | None, catalogs: Catalogs
@@ -207,6 +208,7 @@ class LocalTables:
                 options = {"spool_directory": str(self._spool)}
                 self.connectors[name] = open_connector(name, settings, options)
                 self._databases[(kind, path)] = name
+                self._written[name] = str(parts[0])
         catalog = self.connectors[name].catalog()
         schema = parts[1] if len(parts) == 3 else None
         table = catalog.table(schema, parts[-1])
@@ -218,6 +220,13 @@ class LocalTables:
                 suggestions=near,
             )
         return table
+
+    def qualified_name(self, table: TableInfo) -> str:
+        """A table of any source as messages name it: in a database named by path, by that path."""
+        path = self._written.get(table.source)
+        if path is None:
+            return table.qualified_name
+        return ".".join((sql_string(path), table.schema, table.name))
 
     def _open(self) -> PathsConnector:
         from dovetail.connectors.files import PathsConnector

@@ -287,13 +287,14 @@ class Planner:
         definition = table.details.get("definition")
         if not isinstance(definition, str) or table.qualified_name in above:
             return
+        view = self._local.qualified_name(table)
         try:
             judged = self._reference.judge_view(definition)
         except DovetailError as error:
             raise RefusedError(
-                f"view {table.qualified_name} cannot be read: {error.message}",
+                f"view {view} cannot be read: {error.message}",
                 source=table.source,
-                table=table.qualified_name,
+                table=view,
             ) from None
         local = self._local.connectors.get(table.source)
         catalog = self._catalogs.get(table.source) if local is None else local.catalog()
@@ -301,10 +302,9 @@ class Planner:
             inner = catalog.table(ref.schema or table.schema, ref.name)
             if judged.files or inner is None:
                 raise RefusedError(
-                    f"view {table.qualified_name} cannot be read: {ref.text} is no table of "
-                    f"{table.source}",
+                    f"view {view} cannot be read: {ref.text} is no table of its own database",
                     source=table.source,
-                    table=table.qualified_name,
+                    table=view,
                 )
             self._check_view(inner, above | {table.qualified_name})
 
