@@ -130,8 +130,12 @@ def test_workbook() -> None:
 def test_too_much_for_a_sheet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("dovetail.present.xlsx.MOST_ROWS", 100)
     assert len(sheets(written("from range(99)", "xlsx")[0])["Result 1"]) == 100
-    with pytest.raises(DataError, match="write csv or parquet"):
-        written("from range(100)", "xlsx")
+    begun: list[int] = []
+    with monkeypatch.context() as patch:
+        patch.setattr("dovetail.present.xlsx.SheetWriter.chunk", lambda *_: begun.append(1))
+        with pytest.raises(DataError, match="write csv or parquet"):
+            written("from range(100)", "xlsx")
+    assert not begun  # it is told before a sheet is written, which takes long
     with pytest.raises(DataError, match="a text of 40,000 characters"):
         written("select repeat('x', 40000) as x", "xlsx")
 

@@ -83,6 +83,7 @@ class Document:
         limit = self._layout.max_rows if self._form.for_eyes else 0
         rows, was_cut = 0, False
         if self._workbook is not None:
+            batches = self._workbook.counted(batches, schema, self._layout)
             writer: Writer = self._workbook.sheet(schema, columns, self._layout)
         else:
             writer = _writer(self._form, self._stream, schema, columns, self._layout)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from datetime import date, datetime, time
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dovetail.errors import DataError, NotSupportedError, UsageError
@@ -16,7 +17,7 @@ from dovetail.present.layout import ByteStream, Layout
 from dovetail.present.values import Column, Texts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import pyarrow as pa
 
@@ -52,6 +53,31 @@ class Workbook:
         self._sheets += 1
         sheet = self._book.add_worksheet(f"Result {self._sheets}")
         return SheetWriter(sheet, schema, columns, layout, self._formats, self._bold)
+
+    def counted(
+        self, batches: Iterable[pa.RecordBatch], schema: pa.Schema, layout: Layout
+    ) -> Iterator[pa.RecordBatch]:
+        """The same batches, once it is known that a sheet holds them; till then they lie on disk.
+
+        A million rows take a sheet a minute: nobody should wait that long to read that it was for
+        nothing. Raises :class:`DataError` before the first batch.
+        """
+        import pyarrow as pa
+
+        path = Path(self._temporary.name) / f"result-{self._sheets + 1}.arrow"
+        rows = int(layout.header)
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema) as spool:
+            for batch in batches:
+                rows += batch.num_rows
+                if rows > MOST_ROWS:
+                    raise DataError(
+                        f"a sheet holds {MOST_ROWS:,} rows, the header included, and the result "
+                        "has more; write csv or parquet"
+                    )
+                spool.write_batch(batch)
+        with pa.OSFile(str(path)) as file:
+            yield from pa.ipc.open_stream(file)
+        path.unlink()
 
     def finish(self) -> None:
         """Write the file."""
@@ -108,11 +134,6 @@ class SheetWriter:
 
     def chunk(self, table: pa.Table) -> None:
         """Write some rows."""
-        if self._row + table.num_rows > MOST_ROWS:
-            raise DataError(
-                f"a sheet holds {MOST_ROWS:,} rows, the header included, and the result has more; "
-                "write csv or parquet"
-            )
         texts = self._texts.cells(table)
         values = [
             self._values(table, index) if self._is_typed(index) else texts[index]
