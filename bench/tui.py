@@ -148,7 +148,7 @@ class Bench:
     def __init__(self, session: Session, folder: Path) -> None:
         self.session, self.folder = session, folder
         self.figures: dict[str, dict[str, float]] = {}
-        self.table = duckdb.sql(_TABLE.format(rows=ROWS)).to_arrow_table()
+        self.table = duckdb.sql(_TABLE.format(rows=ROWS)).to_arrow_table(65_536)  # as results come
 
     def note(self, name: str, times: Sequence[float]) -> None:
         ordered = sorted(times)

@@ -7,7 +7,9 @@ from pathlib import Path
 from tests.interfaces.tui.conftest import Play, Tui
 from textual import events
 
+from dovetail.execution.profile import FragmentProfile, Profile
 from dovetail.interfaces.tui.drafts import Drafts
+from dovetail.interfaces.tui.profile_panel import ProfilePanel, profile_lines
 
 
 async def drag(tui: Tui, start: tuple[int, int], end: tuple[int, int]) -> None:
@@ -46,6 +48,45 @@ def test_each_pane_can_be_hidden_and_one_of_two_stays(play: Play) -> None:
         assert tui.app.catalog.size.width > 100
 
     play(scenario)
+
+
+def test_the_profile_of_the_shown_query_stands_at_the_right(play: Play) -> None:
+    async def scenario(tui: Tui) -> None:
+        panel = tui.app.query_one(ProfilePanel)
+        assert not panel.display
+        tui.app.buffer.editor.text = "select * from range(7)"
+        await tui.keys("<alt+2><f5><shift+f6>")
+        assert panel.display
+        assert panel.region.right == tui.app.size.width
+        assert str(panel.render()).startswith("done · ")
+        assert "7 rows here" in str(panel.render())
+        tui.app.buffer.editor.text = "select * from range(8)"
+        await tui.keys("<alt+2><f5>")
+        assert "8 rows here" in str(panel.render())
+        await tui.keys("<shift+f6>")
+        assert not panel.display
+
+    play(scenario)
+
+
+def test_the_profile_of_a_query_that_runs() -> None:
+    run = Going()
+    run.profile = Profile([FragmentProfile(1, "shop", "postgres", "select 1", "native")])
+    assert profile_lines(run)[3:] == [  # type: ignore[arg-type]
+        "1 shop (native)", "  reading", "", "planning 0 ms",
+    ]  # fmt: skip
+    fragment = run.profile.fragments[0]
+    fragment.rows, fragment.bytes, fragment.milliseconds = 1200, 4_100_000, 812.0
+    assert profile_lines(run)[3:6] == [  # type: ignore[arg-type]
+        "1 shop (native) ← slowest", "  1,200 rows, 4.1 MB", "  812 ms",
+    ]  # fmt: skip
+
+
+class Going:
+    """A run under way."""
+
+    state, active, seconds, rows = "running", True, 1.5, 0
+    profile: Profile | None = None
 
 
 def test_edges_follow_the_mouse_and_the_layout_is_remembered(play: Play, tmp_path: Path) -> None:

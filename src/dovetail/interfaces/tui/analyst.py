@@ -313,10 +313,10 @@ class Analyst:
         name = quoted(this.name)
         # Only the chosen values become text: for the others it would take as long as the counting.
         table = self.query(
-            f"SELECT {text_expression('v', kind)} AS t, n, different FROM ("
-            f"SELECT v, n, count(v) OVER () AS different FROM ("
-            f"SELECT {name} AS v, count(*) AS n FROM {_ROWS}{where(view, self.columns)} "
-            f"GROUP BY {name}) ORDER BY n DESC, v NULLS LAST LIMIT {limit}) "
+            f"WITH g AS MATERIALIZED (SELECT {name} AS v, count(*) AS n "
+            f"FROM {_ROWS}{where(view, self.columns)} GROUP BY {name}) "
+            f"SELECT {text_expression('v', kind)} AS t, n, (SELECT count(v) FROM g) AS different "
+            f"FROM (FROM g ORDER BY n DESC, v NULLS LAST LIMIT {limit}) "
             "ORDER BY n DESC, v NULLS LAST"
         )
         texts, counts, different = (column.to_pylist() for column in table.columns)

@@ -37,6 +37,7 @@ from dovetail.interfaces.tui.editor import SqlEditor
 from dovetail.interfaces.tui.keymap import CATALOG, Key
 from dovetail.interfaces.tui.keys import Sequences, all_keys, shown_keys
 from dovetail.interfaces.tui.layout import CSS, Layout
+from dovetail.interfaces.tui.profile_panel import ProfilePanel
 from dovetail.interfaces.tui.prompt_line import PromptLine
 from dovetail.interfaces.tui.result import ResultPane
 from dovetail.interfaces.tui.runner import Runner
@@ -110,6 +111,7 @@ class DovetailApp(App[int]):
         self.tabs = Buffers(self._make_buffer, id="buffers")
         self.prompt = PromptLine(id="prompt")
         self._status_line = StatusLine(id="status")
+        self._profile = ProfilePanel(id="profile")
         self._hint_line = HintLine(self.all_keys, id="hints")
         self._is_set_up = False
         self._draft_timer: Any = None
@@ -123,6 +125,7 @@ class DovetailApp(App[int]):
         with Horizontal(id="main"):
             yield self.catalog
             yield self.tabs
+            yield self._profile
         yield self.prompt
         yield self._status_line
         yield self._hint_line
@@ -269,6 +272,8 @@ class DovetailApp(App[int]):
         sources = [source.name for source in self.schema.sources]
         parts = status_of(self.buffer, self.session, sources, self.runner.limit)
         self._status_line.show([self.mode, self._hint_line.typed, *parts])
+        if not self.layout.is_hidden("profile"):
+            self._profile.show(self.buffer.shown_run)
 
     @property
     def mode(self) -> str:

@@ -122,6 +122,14 @@ class BufferPane(Vertical):
         return next((pane for pane in self.panes if pane.id == current), None)
 
     @property
+    def shown_run(self) -> QueryRun | None:
+        """The run that is under way here, else that of the shown result."""
+        running = [run for run in self.runs if run.active]
+        if running:
+            return running[-1]
+        return self.pane.run if self.pane is not None else None
+
+    @property
     def panes(self) -> list[ResultPane]:
         """All results, first tab first."""
         return [pane for pane in self._switcher.children if isinstance(pane, ResultPane)]

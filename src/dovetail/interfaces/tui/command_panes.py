@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dovetail.interfaces.tui.command_base import CommandBase
-from dovetail.interfaces.tui.layout import PANES
+from dovetail.interfaces.tui.layout import HIDEABLE, PANES
 
 
 class Panes(CommandBase):
@@ -49,8 +49,8 @@ class Panes(CommandBase):
 
     def do_toggle(self, pane: str) -> None:
         """Show or hide a pane; of the editor and the results one stays."""
-        if pane not in PANES:
-            self.app.tell(f'no pane "{pane}"; there are {", ".join(PANES)}', error=True)
+        if pane not in HIDEABLE:
+            self.app.tell(f'no pane "{pane}"; there are {", ".join(HIDEABLE)}', error=True)
             return
         base = self.app.base
         base.toggle_class(f"hide-{pane}")
@@ -58,6 +58,7 @@ class Panes(CommandBase):
         if other is not None and self.app.layout.is_hidden(pane):
             base.remove_class(f"hide-{other}")
         self.app.layout.fit_editors()
+        self.app.update_status()
         if self.app.layout.is_hidden(self.app.place):
             self.do_pane(other or "editor")
 

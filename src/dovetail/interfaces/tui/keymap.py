@@ -40,6 +40,7 @@ EVERYWHERE = _keys(
     shift+f5              ||| run_all              ||| run all statements
     f4                    ||| format               ||| format the buffer
     f6                    ||| plan                 ||| plan and profile
+    shift+f6              ||| toggle(profile)      ||| show or hide the profile of the shown query
     f8                    ||| history              ||| history
     f9                    ||| toggle(catalog)      ||| show or hide the catalog
     shift+f9              ||| toggle(editor)       ||| show or hide the editor

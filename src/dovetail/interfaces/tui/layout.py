@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from dovetail.interfaces.tui.app import DovetailApp
 
 PANES = ("catalog", "editor", "results")
+HIDEABLE = (*PANES, "profile")
 LEAST_SIZE = (80, 24)
 _CATALOG_WIDTH, _EDITOR_HEIGHT = 32, 10
 
@@ -23,7 +24,7 @@ Screen { layers: base overlay; }
 #too-small { display: none; width: 1fr; height: 1fr; content-align: center middle; }
 Screen.small #too-small { display: block; }
 Screen.small #main, Screen.small #status, Screen.small #hints { display: none; }
-Screen.hide-catalog Catalog { display: none; }
+Screen.hide-catalog Catalog, Screen.hide-profile ProfilePanel { display: none; }
 Screen.hide-editor SqlEditor, Screen.hide-editor #buffer-tabs { display: none; }
 Screen.hide-results ContentSwitcher ContentSwitcher, Screen.hide-results .results,
 Screen.hide-results .empty { display: none; }
@@ -31,7 +32,7 @@ Screen.full-editor Catalog, Screen.full-editor ContentSwitcher ContentSwitcher,
 Screen.full-editor .results, Screen.full-editor .empty { display: none; }
 Screen.full-results Catalog, Screen.full-results SqlEditor,
 Screen.full-results #buffer-tabs { display: none; }
-Screen.full-catalog #buffers { display: none; }
+Screen.full-catalog #buffers, Screen.full-catalog ProfilePanel { display: none; }
 Screen.full-catalog Catalog { min-width: 100%; }
 """
 
@@ -79,6 +80,7 @@ class Layout:
         """What is remembered."""
         return {
             "hidden": [pane for pane in PANES if self.is_hidden(pane)],
+            "profile": not self.is_hidden("profile"),
             "catalog_width": self._catalog_width,
             "editor_height": self._editor_height,
         }
@@ -87,6 +89,7 @@ class Layout:
         """Lay the panes out as they were remembered."""
         for pane in PANES:
             self._app.base.set_class(pane in saved.get("hidden", ()), f"hide-{pane}")
+        self._app.base.set_class(not saved.get("profile", False), "hide-profile")
         self._catalog_width = int(saved.get("catalog_width", _CATALOG_WIDTH))
         self._editor_height = int(saved.get("editor_height", _EDITOR_HEIGHT))
         self._app.catalog.styles.width = self._catalog_width
