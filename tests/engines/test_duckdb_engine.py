@@ -65,6 +65,19 @@ def test_small_queries_use_one_thread() -> None:
     engine.close()
 
 
+@pytest.mark.parametrize(("told", "least", "most"), [(None, 4, 1000), (2, 2, 2)])
+def test_groups_within_a_memory_limit_are_cut_by_at_least_four_threads(
+    told: int | None, least: int, most: int
+) -> None:
+    engine = DuckDBEngine(EngineLimits(200_000_000, told), extension_path)
+    instance = engine.lease({})
+    instance.use_threads(all_of_them=True)
+    [(threads,)] = instance.execute("SELECT current_setting('threads')")
+    assert least <= threads <= most
+    engine.release(instance)
+    engine.close()
+
+
 def test_python_variables_are_no_tables(engine: DuckDBEngine) -> None:
     secret = pa.table({"a": [1]})  # noqa: F841
     instance = engine.lease({})

@@ -65,6 +65,6 @@ def test_the_process_stays_within_the_limit(large: Path, tmp_path: Path, sql: st
 
 
 def test_what_of_a_limit_is_the_engines() -> None:
-    assert engine_memory(500_000_000) == 232_000_000
+    assert engine_memory(500_000_000) == 231_034_482
     assert engine_memory(150_000_000) == 100_000_000
     assert engine_memory(50_000_000) == 50_000_000

@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 _FULL_SNIFF_BYTES = 16 << 20
 _REMEMBERED = 1000
 # DuckDB keeps several buffers per thread, of 32 MB unless it is told. Smaller ones are as fast.
-_BUFFER_BYTES = 8_000_000
+# It holds on to them whatever the memory limit: a large one is what a grouping has no room for.
+_BUFFER_BYTES = 2_000_000
 
 Stamp = tuple[str, int, int, int]
 

@@ -26,6 +26,9 @@ _KEPT_INSTANCES = 4
 # Memory that DuckDB has freed, and does not count any more, goes back to the system once it is more
 # than this: else it may keep as much again as its limit (250 MB: 520 MB in all, then 330).
 _FREED_KEPT = "1MB"
+# A grouping that does not fit is cut into parts by the number of threads, and each part has to fit:
+# with one or two threads DuckDB 1.5.5 gives up on groupings that it can do with four.
+_LEAST_THREADS_IN_A_LIMIT = 4
 
 
 @dataclass(frozen=True)
@@ -244,9 +247,11 @@ class DuckDBEngine:
 
     def _configure(self, instance: Instance, schema_setup: Sequence[str]) -> None:
         connection = instance.connection
-        instance.most_threads = instance.threads = int(
-            instance.execute("SELECT current_setting('threads')")[0][0]
-        )
+        threads = int(instance.execute("SELECT current_setting('threads')")[0][0])
+        if self._limits.memory is not None and self._limits.threads is None:
+            threads = max(threads, _LEAST_THREADS_IN_A_LIMIT)
+            connection.execute(f"SET threads={threads}")
+        instance.most_threads = instance.threads = threads
         connection.execute("SET TimeZone='UTC'")
         connection.execute("SET enable_progress_bar=false")
         connection.execute("SET enable_profiling='no_output'")

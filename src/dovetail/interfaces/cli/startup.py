@@ -5,6 +5,12 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from contextlib import suppress
+
+# Blocks of this size and more are mapped one by one, and so unmapped when they are freed
+# (mallopt(3)): a column of one batch has half a megabyte.
+_M_MMAP_THRESHOLD = -3
+_LARGE_BLOCK = 128 << 10
 
 
 def load_arrow_without_numpy() -> None:
@@ -21,6 +27,21 @@ def load_arrow_without_numpy() -> None:
         import pyarrow  # noqa: F401
     finally:
         del sys.modules["numpy"]
+
+
+def give_back_freed_memory() -> None:
+    """Let memory that Arrow's buffers no longer need go back to the system at once.
+
+    Batches are made in one thread and freed in another. Arrow's own allocator keeps what was freed,
+    and so does glibc once it has learnt that large blocks come and go.
+    """
+    import ctypes
+
+    import pyarrow as pa
+
+    pa.set_memory_pool(pa.system_memory_pool())
+    with suppress(OSError, AttributeError):  # another libc than glibc
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK)
 
 
 def prepare() -> None:
