@@ -13,8 +13,15 @@ from dovetail.plan.explain import explain as plan_text
 from dovetail.planning import Planned
 
 
+# A statement with more keys than this is shown as it was planned, without them: nobody reads them.
+_MOST_KEYS_SHOWN = 20
+
+
 class Explanation:
-    """The plan of one query; ``str()`` is the text, :meth:`to_dict` the same as data."""
+    """The plan of one query; ``str()`` is the text, :meth:`to_dict` the same as data.
+
+    The text leaves long lists of keys out of the statements that were sent; the data has them.
+    """
 
     def __init__(
         self,
@@ -28,6 +35,7 @@ class Explanation:
         self._planned = planned
         self._kept = kept
         self._sent = dict(sent)
+        self._written = dict(sent)
         self._planning = planning_milliseconds
         self.profile = profile
         if profile is not None:
@@ -156,6 +164,11 @@ class Explanation:
             **({} if self._kept is None else {"result_cache": dict(self._kept)}),
         }
 
+    def _shown(self, number: int) -> str:
+        taught = [f["keys"] or 0 for f in self.dynamic_filters if f["to_fragment"] == number]
+        known = self._written if max(taught, default=0) > _MOST_KEYS_SHOWN else self._sent
+        return known[number]
+
     def __str__(self) -> str:
         planned = self._planned
         lines: list[str] = []
@@ -167,7 +180,7 @@ class Explanation:
             ]
         for fragment in self.fragments:
             lines += ["", f"Fragment {fragment['number']} on {fragment['source']}"]
-            lines += [f"  {line}" for line in str(fragment["sql"]).splitlines()]
+            lines += [f"  {line}" for line in self._shown(fragment["number"]).splitlines()]
             lines.append(f"  {_rows(fragment)}")
         if self.dynamic_filters:
             lines += ["", "Dynamic filters", *map(_taught, self.dynamic_filters)]

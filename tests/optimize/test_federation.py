@@ -273,6 +273,10 @@ def test_explain_shows_estimates_keys_and_drawings(split: Federated, session: Se
     learnt = analyzed.dynamic_filters[0]
     assert learnt["keys"] == 100
     assert "there were 100" in str(analyzed)
+    taught = analyzed.fragments[learnt["to_fragment"] - 1]["sql"]
+    assert taught.splitlines()[0] not in str(analyzed)  # nobody reads a hundred keys
+    assert "(keys 1)" in str(analyzed)
+    assert "(keys 1)" not in taught
     assert analyzed.to_dict()["dynamic_filters"] == analyzed.dynamic_filters
     assert plain.dot().startswith("digraph plan {")
     assert "subgraph cluster_1" in plain.dot()

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 
 from dovetail.connectors.capabilities.translate import Untranslatable, translate_filter
 from dovetail.optimize.context import Context
-from dovetail.optimize.cost import Cost
+from dovetail.optimize.cost import STAGE, Cost
 from dovetail.optimize.regions import most_keys
 from dovetail.optimize.rules.push_filters import partition_columns, push_filters
 from dovetail.plan import nodes
@@ -45,9 +45,6 @@ _UNSURE = 20
 # Keys of a whole table with so large a part of the target's values are probably all of them: one
 # column refers to the other, and the number of its values is only estimated.
 _WHOLE = 0.4
-# Seconds that keys cost whatever their number: a statement to collect them, another text for the
-# source, and the sources are asked one after the other.
-_STAGE = 0.002
 
 
 @dataclass(frozen=True)
@@ -151,7 +148,7 @@ def _worth(
     share = min(1.0, keys / distinct)
     if context.pushdown.get(source) != "always":
         saved = rows[target.number] * (1 - share)
-        if cost.transfer(source, target.plan, saved) < _STAGE:
+        if cost.transfer(source, target.plan, saved) < STAGE:
             return None
     most = most_keys(cost, source, target.plan, edge.column)
     if most < 1 or keys > most * _UNSURE or (share > _WHOLE and _unfiltered(edge.keys)):

@@ -18,7 +18,7 @@ from sqlglot import exp
 
 from dovetail.connectors.capabilities import Capabilities
 from dovetail.connectors.capabilities.translate import Untranslatable, translate_filter
-from dovetail.optimize.cost import Cost
+from dovetail.optimize.cost import STAGE, Cost
 from dovetail.optimize.pushable import check, only_source
 from dovetail.plan import nodes
 from dovetail.plan.expressions import (
@@ -245,26 +245,42 @@ class Partition:
         for number, group in enumerate(ordered):
             share = 1.0
             for earlier in ordered[:number]:
-                share *= self._share(earlier, kept[id(earlier)], group)
+                left, sent = self._keys(earlier, kept[id(earlier)], group, share)
+                share *= left
+                seconds += sent
             kept[id(group)] = max(1.0, cardinality.rows(group.plan) * share)
             if group.source is not None:
                 seconds += self._cost.fragment(group.source, group.plan, share)
         return seconds
 
-    def _share(self, earlier: _Group, rows: float, later: _Group) -> float:
-        """The share of ``later`` that matches the keys of ``earlier``."""
-        share = 1.0
+    def _keys(
+        self, earlier: _Group, rows: float, later: _Group, left_over: float
+    ) -> tuple[float, float]:
+        """The share of ``later`` that matches the keys of ``earlier``, and what sending them costs.
+
+        Other keys have left the share ``left_over`` of its rows, of which these leave some. With
+        several equalities the keys that leave least count, of which the others are part.
+        """
+        share, seconds = 1.0, 0.0
         if later.source is None:
-            return share
+            return share, seconds
         for part in self._parts:
             pair = across(part, earlier.plan, later.plan)
             if pair is None:
                 continue
             a, b = pair
             keys = min(rows, self._cost.cardinality.distinct(earlier.plan, a))
-            if keys <= most_keys(self._cost, later.source, later.plan, b):
-                share = min(share, keys / self._cost.cardinality.distinct(later.plan, b))
-        return min(1.0, share)
+            left = keys / self._cost.cardinality.distinct(later.plan, b)
+            all_rows = self._cost.cardinality.rows(later.plan) * left_over
+            saved = self._cost.transfer(later.source, later.plan, all_rows * (1 - left))
+            if (
+                left < share
+                and saved >= STAGE
+                and keys <= most_keys(self._cost, later.source, later.plan, b)
+            ):
+                share = left
+                seconds = keys_sent(self._cost, later.source, later.plan, b, keys, left_over)
+        return share, seconds
 
     # -- the result -----------------------------------------------------------------------------
 
@@ -314,6 +330,16 @@ def most_keys(cost: Cost, source: str, plan: nodes.Plan, name: str) -> int:
     found = everything / (one + read / values * costs.seek)
     looked_up = (everything - read * costs.probe) / one
     return int(min(MOST_KEYS, max(found, looked_up)))
+
+
+def keys_sent(
+    cost: Cost, source: str, plan: nodes.Plan, name: str, keys: float, share: float
+) -> float:
+    """Seconds that so many keys cost: each by itself, and a ``share`` of rows found by them."""
+    costs = cost.capabilities[source].costs
+    read = cost.cardinality.rows(_read(plan)) * share
+    found = keys * read / cost.cardinality.distinct(plan, name) * costs.seek
+    return keys * costs.key + min(found, read * costs.probe)
 
 
 def _read(plan: nodes.Plan) -> nodes.Plan:
