@@ -108,6 +108,14 @@ class TableInfo:
         return False
 
     @property
+    def keys(self) -> tuple[tuple[str, ...], ...]:
+        """Columns, by name, whose values no two rows share: the primary key, then unique keys.
+
+        Rows with NULL in one may be alike: unique keys allow it, and SQLite also in a primary key.
+        """
+        return tuple(key for key in (self.primary_key, *self.unique_keys) if key)
+
+    @property
     def qualified_name(self) -> str:
         """``source.schema.table`` as messages and listings show it."""
         return ".".join(part for part in (self.source, self.schema, self.name) if part)

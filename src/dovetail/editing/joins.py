@@ -35,9 +35,9 @@ def suggest_joins(left: TableInfo, right: TableInfo, right_name: Sequence[str]) 
                 pairs = tuple(zip(key.columns, key.ref_columns, strict=True))
                 found.setdefault(_turned(pairs, of is right), f"foreign key of {of.name}")
     for of, to in ((left, right), (right, left)):
-        for unique in (to.primary_key, *to.unique_keys):
+        for unique in to.keys:
             is_common = [name.lower() for name in unique] == ["id"]  # says nothing: all have it
-            if unique and not is_common and all(of.column(name) is not None for name in unique):
+            if not is_common and all(of.column(name) is not None for name in unique):
                 pairs = tuple((name, name) for name in unique)
                 found.setdefault(_turned(pairs, of is right), f"key of {to.name}, the same names")
             if len(unique) == 1:

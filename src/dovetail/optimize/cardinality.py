@@ -128,7 +128,7 @@ class Cardinality:
                 tables.setdefault(id(found[0]), (found[0], set()))[1].add(found[1])
         for scan, written in tables.values():
             columns = {c.name for c in scan.table.columns if c.source_name in written}
-            if any(k and columns.issuperset(k) for k in _keys(scan.table)):
+            if any(columns.issuperset(key) for key in scan.table.keys):
                 return max(1.0, self.rows(scan))
         return None
 
@@ -222,7 +222,7 @@ class Cardinality:
     def _is_known(self, scan: nodes.Scan, written: str) -> bool:
         visible = _visible(scan.table, written)
         known = self._facts.statistics(scan.table).get(visible)
-        return (visible,) in _keys(scan.table) or (known is not None and known.distinct is not None)
+        return (visible,) in scan.table.keys or (known is not None and known.distinct is not None)
 
     def _joined(self, plan: nodes.Join) -> float:
         left, right = self.rows(plan.left), self.rows(plan.right)
@@ -288,7 +288,7 @@ class Cardinality:
         rows = self.rows(plan)
         written = next((r.source_name for r in plan.read if r.column.name == name), name)
         visible = _visible(table, written)
-        if (visible,) in _keys(table):
+        if (visible,) in table.keys:
             return rows
         known = self._facts.statistics(table)
         if visible in known and known[visible].distinct is not None:
@@ -332,7 +332,7 @@ def _least(
     A sample of a table that lies in the order of its key shows too few of them.
     """
     least = 1.0
-    for key in _keys(table):
+    for key in table.keys:
         if name in key:
             others = [known[n].distinct if n in known else None for n in key if n != name]
             if all(others):
@@ -347,10 +347,6 @@ def leads_primary_key(plan: nodes.Plan, name: str) -> bool:
         return False
     first = found[0].table.column(found[0].table.primary_key[0])
     return first is not None and first.source_name == found[1]
-
-
-def _keys(table: TableInfo) -> tuple[tuple[str, ...], ...]:
-    return (table.primary_key, *table.unique_keys)
 
 
 def _picked(values: float, rows: float, kept: float) -> float:
