@@ -188,12 +188,11 @@ class Session:
         Raises:
             DovetailError: see :mod:`dovetail.errors`.
         """
-        refused, own_text, refreshed = "", False, False
+        refused, refreshed = "", False
+        form: bool | Collection[str] | None = rules
         while True:
             started = time.perf_counter()
-            planned = self._plan(
-                text, params, dialect, limit, rules, pushdown, refused if own_text else ""
-            )
+            planned = self._plan(text, params, dialect, limit, form, pushdown, refused)
             profile = Profile(planning_milliseconds=(time.perf_counter() - started) * 1e3)
             profile.road, profile.fallback_reason = planned.road, planned.reason or refused
             lookup = self._lookup(planned, cache)
@@ -206,11 +205,9 @@ class Session:
                 result = self._run(planned, profile, timeout, on_progress, on_start)
                 return result if lookup is None else lookup.record(result)
             except RefusedPlanError as error:
-                # The query's own form the engine has taken already.
-                if own_text:
-                    raise
-                own_text = rules is False
-                rules, refused = False, f"the engine refuses the optimized plan: {error.message}"
+                # Then without rules, at last as it is written: that the engine has taken already.
+                form = None if form is False else False
+                refused = f"the engine refuses the optimized plan: {error.message}"
             except StaleCatalogError as error:
                 # The source changed since its catalog was read: read it again, once.
                 if refreshed:
@@ -335,20 +332,22 @@ class Session:
         params: Mapping[str, Any] | Sequence[Any] | None,
         dialect: str,
         limit: int | None,
-        rules: bool | Collection[str],
+        rules: bool | Collection[str] | None,
         pushdown: Mapping[str, str] | None,
         refused: str = "",
     ) -> Planned:
-        left_out = frozenset() if isinstance(rules, bool) else frozenset(rules)
+        """Plan with all rules, those left that are not named, or none; with None not at all, since
+        plans of this text are ``refused``.
+        """
         return self._open_planner().plan(
             text,
             params,
             dialect=dialect,
             limit=limit,
-            rules=rules is not False,
-            disabled=left_out,
+            rules=rules not in (False, None),
+            disabled=frozenset(() if rules is None or isinstance(rules, bool) else rules),
             pushdown=pushdown,
-            refused=refused,
+            refused=refused if rules is None else "",
         )
 
     def _lookup(self, planned: Planned, cache: bool | float | None) -> Lookup | None:

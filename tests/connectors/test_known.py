@@ -22,6 +22,17 @@ def test_kept_for_a_while_and_no_longer() -> None:
     assert kept.get("here", "q") is None
 
 
+def test_what_cannot_be_told_is_not_asked_again() -> None:
+    kept: Known[int | None] = Known()
+    asked: list[str] = []
+
+    def ask() -> None:
+        asked.append("q")
+
+    assert [kept.recall("here", "q", ask) for _ in range(3)] == [None] * 3
+    assert asked == ["q"]
+
+
 def test_the_least_lately_used_goes_first() -> None:
     kept: Known[int] = Known(most=2)
     kept.keep("here", 1, 1)

@@ -39,16 +39,8 @@ class Known(Generic[_V]):
 
     def get(self, place: Hashable, asked: Hashable) -> _V | None:
         """The answer, or None when it is unknown or too old."""
-        key = (place, asked)
-        with self._lock:
-            when, found = self._kept.get(key, (0.0, None))
-            if found is None:
-                return None
-            if self._clock() - when >= self._seconds:
-                del self._kept[key]
-                return None
-            self._kept.move_to_end(key)
-            return found
+        found = self._find((place, asked))
+        return None if found is None else found[1]
 
     def keep(self, place: Hashable, asked: Hashable, answer: _V) -> None:
         """Take note of an answer."""
@@ -59,11 +51,15 @@ class Known(Generic[_V]):
                 self._kept.popitem(last=False)
 
     def recall(self, place: Hashable, asked: Hashable, ask: Callable[[], _V]) -> _V:
-        """The answer that is known, or else what ``ask`` says, which is kept."""
-        answer = self.get(place, asked)
-        if answer is None:
-            answer = ask()
-            self.keep(place, asked, answer)
+        """The answer that is known, or else what ``ask`` says, which is kept, also when it is None.
+
+        What ``ask`` raises is not kept.
+        """
+        found = self._find((place, asked))
+        if found is not None:
+            return found[1]
+        answer = ask()
+        self.keep(place, asked, answer)
         return answer
 
     def forget(self, place: Hashable | None = None) -> None:
@@ -74,10 +70,22 @@ class Known(Generic[_V]):
             for key in [key for key in self._kept if key[0] == place]:
                 del self._kept[key]
 
+    def _find(self, key: tuple[Hashable, Hashable]) -> tuple[float, _V] | None:
+        with self._lock:
+            found = self._kept.get(key)
+            if found is None:
+                return None
+            if self._clock() - found[0] >= self._seconds:
+                del self._kept[key]
+                return None
+            self._kept.move_to_end(key)
+            return found
+
 
 # A table is asked by its catalog's record: with another shape or size it is asked for anew.
 STATISTICS: Known[Mapping[str, ColumnStatistics]] = Known()
-ESTIMATES: Known[Estimate] = Known()  # by the SQL they are of
+# By the SQL they are of; None is of a source that cannot tell.
+ESTIMATES: Known[Estimate | None] = Known()
 
 
 def forget(place: Hashable | None = None) -> None:

@@ -87,12 +87,12 @@ class MySQLConnector(Connector):
     def estimate(self, request: FragmentRequest) -> Estimate | None:
         """Rows and cost by EXPLAIN FORMAT=JSON, kept for a while; None when it cannot tell."""
         sql = plain_sql(request)
-        kept = known.ESTIMATES.get(self.login, sql)
-        if kept is None:
+
+        def ask() -> Estimate | None:
             text = self._explain(sql)
-            kept = Estimate() if text is None else _estimate(text, request) or Estimate()
-            known.ESTIMATES.keep(self.login, sql, kept)
-        return None if kept == Estimate() else kept
+            return None if text is None else _estimate(text, request)
+
+        return known.ESTIMATES.recall(self.login, sql, ask)
 
     def statistics(self, table: TableInfo) -> Mapping[str, ColumnStatistics]:
         """Different values of columns that lead an index or were looked at, kept for a while."""

@@ -106,21 +106,20 @@ class PostgresConnector(Connector):
         Raises :class:`dovetail.errors.SourceError` when the source cannot be asked.
         """
         sql = self.fragment(request).body
-        kept = self.kept_estimate(sql)
-        if kept is not None:
-            return kept
-        with self._side.cursor() as cursor:
-            rows = cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}").fetchone()
-        assert rows is not None
-        plan = (json.loads(rows[0]) if isinstance(rows[0], str) else rows[0])[0]["Plan"]
-        found = Estimate(
-            rows=float(plan["Plan Rows"]),
-            row_bytes=float(plan["Plan Width"]),
-            cost=float(plan["Total Cost"]),
-            detail=str(plan["Node Type"]),
-        )
-        known.ESTIMATES.keep(self.login, sql, found)
-        return found
+
+        def ask() -> Estimate:
+            with self._side.cursor() as cursor:
+                rows = cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}").fetchone()
+            assert rows is not None
+            plan = (json.loads(rows[0]) if isinstance(rows[0], str) else rows[0])[0]["Plan"]
+            return Estimate(
+                rows=float(plan["Plan Rows"]),
+                row_bytes=float(plan["Plan Width"]),
+                cost=float(plan["Total Cost"]),
+                detail=str(plan["Node Type"]),
+            )
+
+        return known.ESTIMATES.recall(self.login, sql, ask)
 
     def expected_rows(self, request: FragmentRequest) -> float | None:
         """As the catalog has it, or as PostgreSQL estimated it lately."""
