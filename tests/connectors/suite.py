@@ -38,17 +38,10 @@ import sqlglot
 from sqlglot import exp
 
 from dovetail.catalog.model import TableInfo
-from dovetail.connectors.base import (
-    Connector,
-    FragmentRequest,
-    OutputColumn,
-    Snapshot,
-    TableScan,
-    quote,
-    sql_string,
-)
+from dovetail.connectors.base import Connector, FragmentRequest, OutputColumn, Snapshot, TableScan
 from dovetail.connectors.extensions import extension_path
 from dovetail.errors import DovetailError, SourceError, SourceUnavailableError
+from dovetail.quoting import quote, sql_string
 from tests.databases import Declared, duckdb_type
 
 Tables = Mapping[str, tuple[pa.Table, Declared]]

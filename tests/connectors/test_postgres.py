@@ -18,10 +18,11 @@ import sqlglot
 from sqlglot import exp
 
 from dovetail.config import PostgresSettings
-from dovetail.connectors.base import FragmentRequest, OutputColumn, quote
+from dovetail.connectors.base import FragmentRequest, OutputColumn
 from dovetail.connectors.extensions import extension_path
 from dovetail.connectors.postgres import PostgresConnector
 from dovetail.errors import DataError, SourceUnavailableError
+from dovetail.quoting import quote
 from dovetail.secrets import Secret
 from dovetail.types import parse_type
 from tests.connectors.suite import (

@@ -25,6 +25,7 @@ from sqlglot import exp
 
 from dovetail.catalog.model import ColumnStatistics, SourceCatalog, TableInfo
 from dovetail.connectors.file_state import FileState
+from dovetail.quoting import sql_string
 from dovetail.types import Type
 
 if TYPE_CHECKING:
@@ -301,16 +302,6 @@ class Connector(ABC):
 
     def close(self) -> None:  # noqa: B027
         """Close pools and temporary files."""
-
-
-def sql_string(text: str) -> str:
-    """A DuckDB string literal for ``text``."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def quote(name: str) -> str:
-    """A DuckDB quoted identifier for ``name``."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def checked_cast(column: OutputColumn, expression: str = "{0}") -> str:

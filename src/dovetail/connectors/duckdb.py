@@ -32,8 +32,6 @@ from dovetail.connectors.base import (
     NativeSetup,
     Snapshot,
     Stream,
-    quote,
-    sql_string,
 )
 from dovetail.connectors.file_state import FileState, states_with_logs
 from dovetail.errors import (
@@ -43,6 +41,7 @@ from dovetail.errors import (
     SourceUnavailableError,
     StaleCatalogError,
 )
+from dovetail.quoting import quote, sql_string
 from dovetail.types import parse_type
 
 if TYPE_CHECKING:

@@ -32,7 +32,6 @@ from dovetail.connectors.base import (
     NativeSetup,
     Snapshot,
     Stream,
-    quote,
 )
 from dovetail.connectors.file_state import FileState, states_of
 from dovetail.connectors.files_formats import TABLE_FORMATS, split_name, spool_stdin
@@ -53,6 +52,7 @@ from dovetail.errors import (
     SourceUnavailableError,
     StaleCatalogError,
 )
+from dovetail.quoting import quote
 
 if TYPE_CHECKING:
     import duckdb

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dovetail.connectors.base import FragmentRequest, NativeRelation, quote, sql_string
+from dovetail.connectors.base import FragmentRequest, NativeRelation
 from dovetail.connectors.files import FilesSnapshot, PathsConnector
 from dovetail.connectors.files_paths import FileTable, file_table
 from dovetail.errors import InternalError
+from dovetail.quoting import quote, sql_string
 
 _VARIABLE = "dovetail_lines"
 

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 
 from dovetail.catalog.model import ColumnInfo
 from dovetail.connectors import inspector
-from dovetail.connectors.base import quote, sql_string
 from dovetail.connectors.files_formats import (
     READ_COMPRESSED,
     kind_of_bytes,
@@ -33,6 +32,7 @@ from dovetail.connectors.files_formats import (
 from dovetail.connectors.files_options import render_options, render_value
 from dovetail.connectors.files_text import check_utf8, first_lines, looks_delimited, ragged
 from dovetail.errors import DataError, DovetailError
+from dovetail.quoting import quote, sql_string
 from dovetail.types import Type, parse_type
 
 if TYPE_CHECKING:

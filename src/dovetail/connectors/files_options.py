@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dovetail.connectors.base import sql_string
 from dovetail.errors import BindError, RefusedError
+from dovetail.quoting import sql_string
 
 # Words in a text read better here than sixty quoted names.
 # ruff: noqa: SIM905

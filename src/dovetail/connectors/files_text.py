@@ -11,9 +11,9 @@ import csv
 import io
 from collections.abc import Iterator
 
-from dovetail.connectors.base import sql_string
 from dovetail.connectors.files_formats import open_unpacked
 from dovetail.errors import DataError, DovetailError
+from dovetail.quoting import sql_string
 
 _CHUNK = 1 << 20
 _DELIMITERS = (",", ";", "\t", "|")

@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from dovetail.quoting import sql_string
+
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
@@ -66,7 +68,6 @@ def cursor() -> duckdb.DuckDBPyConnection:
 
 def load(extension: str) -> None:
     """Load a bundled extension into the shared instance, once (it takes some 0.1 s)."""
-    from dovetail.connectors.base import sql_string
     from dovetail.connectors.extensions import extension_path
 
     with _lock:
@@ -91,8 +92,6 @@ def hold(path: str) -> Attachment:
     nothing. ``path`` is absolute with links resolved. Raises ``duckdb.Error`` as DuckDB does.
     Give back with :func:`release`.
     """
-    from dovetail.connectors.base import sql_string
-
     with _lock:
         held = _held.get(path)
         if held is not None:

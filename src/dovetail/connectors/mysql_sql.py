@@ -13,6 +13,7 @@ from dovetail.connectors.base import FragmentRequest
 from dovetail.connectors.mysql_rows import Field, row_sql
 from dovetail.connectors.mysql_types import road
 from dovetail.errors import DataError, InternalError
+from dovetail.quoting import backticked
 
 _PLAIN = re.compile(r"[^\x00-\x1f\x7f\\]*")
 
@@ -104,11 +105,6 @@ def safe_literals(query: exp.Query) -> Any:
 def _text(node: exp.Expr, *, copy: bool = True) -> str:
     """In MySQL's dialect; without ``copy`` the node may be changed by it."""
     return node.sql(dialect="mysql", comments=False, copy=copy)
-
-
-def backticked(name: str) -> str:
-    """A name as the server reads it."""
-    return "`" + name.replace("`", "``") + "`"
 
 
 def _is_plain(query: exp.Expression, width: int) -> bool:

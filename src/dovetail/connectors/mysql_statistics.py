@@ -13,9 +13,9 @@ from collections.abc import Sequence
 
 from dovetail.catalog.model import ColumnInfo, ColumnStatistics, TableInfo
 from dovetail.connectors.mysql_connect import Session
-from dovetail.connectors.mysql_sql import backticked
 from dovetail.connectors.mysql_types import parse_native
 from dovetail.errors import DovetailError
+from dovetail.quoting import backticked
 
 # The cardinality of an index up to its first column: the different values of that column.
 _STATISTICS = """

@@ -19,15 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from dovetail.catalog.model import ColumnStatistics, SourceCatalog, TableInfo
 from dovetail.config import PostgresSettings
 from dovetail.connectors import known
-from dovetail.connectors.base import (
-    Connector,
-    Estimate,
-    FragmentRequest,
-    Health,
-    NativeSetup,
-    quote,
-    sql_string,
-)
+from dovetail.connectors.base import Connector, Estimate, FragmentRequest, Health, NativeSetup
 from dovetail.connectors.extensions import extension_path
 from dovetail.connectors.postgres_catalog import read_catalog
 from dovetail.connectors.postgres_connect import (
@@ -43,6 +35,7 @@ from dovetail.connectors.postgres_snapshot import READER_ALIAS, PostgresSnapshot
 from dovetail.connectors.postgres_statistics import read_statistics
 from dovetail.connectors.rendered import Rendered, comment
 from dovetail.errors import AuthenticationError, DovetailError, SourceUnavailableError
+from dovetail.quoting import quote, sql_string
 
 if TYPE_CHECKING:
     import duckdb

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from dovetail.config import PostgresSettings
-from dovetail.connectors.base import FragmentRequest, Wire, quote
+from dovetail.connectors.base import FragmentRequest, Wire
 from dovetail.connectors.postgres_types import wire
+from dovetail.quoting import quote
 
 _NAME_BYTES = 63  # PostgreSQL cuts longer identifiers short, and says so only in a notice
 

@@ -19,18 +19,11 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from dovetail.connectors.base import (
-    SMALL_ROWS,
-    FragmentRequest,
-    NativeRelation,
-    Snapshot,
-    Stream,
-    quote,
-    sql_string,
-)
+from dovetail.connectors.base import SMALL_ROWS, FragmentRequest, NativeRelation, Snapshot, Stream
 from dovetail.connectors.postgres_connect import pin_statement
 from dovetail.connectors.postgres_fragment import Fragment
 from dovetail.errors import CancelledError, InternalError
+from dovetail.quoting import quote, sql_string
 from dovetail.types import Type
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ from typing import NamedTuple
 from sqlglot import exp
 
 from dovetail.config import PostgresSettings
-from dovetail.connectors.base import OutputColumn, Wire, checked_cast, sql_string
+from dovetail.connectors.base import OutputColumn, Wire, checked_cast
+from dovetail.quoting import sql_string
 from dovetail.types import Type, parse_type
 
 DATA_MARK = "dovetail-data:"

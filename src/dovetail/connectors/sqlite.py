@@ -31,8 +31,6 @@ from dovetail.connectors.base import (
     NativeSetup,
     Snapshot,
     Stream,
-    quote,
-    sql_string,
 )
 from dovetail.connectors.file_state import SETTLED, FileState, states_with_logs
 from dovetail.connectors.sqlite_catalog import SCHEMA, read_tables
@@ -41,7 +39,6 @@ from dovetail.connectors.sqlite_types import (
     decode,
     encode,
     native_column,
-    sqlite_name,
 )
 from dovetail.errors import (
     CancelledError,
@@ -51,6 +48,7 @@ from dovetail.errors import (
     SourceUnavailableError,
     StaleCatalogError,
 )
+from dovetail.quoting import backticked, quote, sql_string
 
 if TYPE_CHECKING:
     import duckdb
@@ -188,7 +186,7 @@ class SQLiteConnector(Connector):
         if not asked:
             return True
         # A NULL cell makes most doubts NULL, which WHERE takes for false: NULL is never doubtful.
-        test = f"SELECT 1 FROM {sqlite_name(table)} WHERE {{}} LIMIT 1"
+        test = f"SELECT 1 FROM {backticked(table)} WHERE {{}} LIMIT 1"
         with self._attached() as (connection, alias):
             clean = not _query(connection, alias, test.format(_any(asked)))
             found = dict.fromkeys(asked, clean)
@@ -402,7 +400,7 @@ class SQLiteSnapshot(Snapshot):
         names = [f"c{index}" for index in range(len(request.columns))]
         if request.scan is not None:
             inputs = [column for column, _ in request.scan.columns]
-            origin = sqlite_name(request.scan.table.source_name)
+            origin = backticked(request.scan.table.source_name)
         else:
             inputs = [column.name for column in request.columns]
             query = request.query.copy()

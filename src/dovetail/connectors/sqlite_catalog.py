@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dovetail.catalog.model import ColumnInfo, ForeignKey, TableInfo
-from dovetail.connectors.sqlite_types import column_type, sqlite_name, type_of_values
+from dovetail.connectors.sqlite_types import column_type, type_of_values
+from dovetail.quoting import backticked, sql_string
 from dovetail.types import VARCHAR
 
 SCHEMA = "main"
@@ -117,7 +118,7 @@ def _columns(query: Query, names: Sequence[str]) -> tuple[dict[str, list[_Column
     except Exception:
         result.clear()
         for name in names:
-            literal = _text(name)
+            literal = sql_string(name)
             try:
                 keep(
                     query(
@@ -136,14 +137,14 @@ def _infos(query: Query, table: str, columns: Sequence[_Column]) -> tuple[Column
     found = {}
     if unknown:
         items = ", ".join(
-            f"group_concat(DISTINCT typeof({sqlite_name(column.name)})) AS c{index}"
+            f"group_concat(DISTINCT typeof({backticked(column.name)})) AS c{index}"
             for index, column in enumerate(unknown)
         )
-        inner = ", ".join(sqlite_name(column.name) for column in unknown)
+        inner = ", ".join(backticked(column.name) for column in unknown)
         try:
             rows = query(
                 f"SELECT {items} FROM "
-                f"(SELECT {inner} FROM {sqlite_name(table)} LIMIT {SAMPLED_ROWS})"
+                f"(SELECT {inner} FROM {backticked(table)} LIMIT {SAMPLED_ROWS})"
             )
             found = dict(zip((c.name for c in unknown), rows[0], strict=True))
         except Exception:  # a view that cannot run is still listed; reading it tells why
@@ -219,7 +220,8 @@ def _row_estimates(query: Query, names: Sequence[str]) -> dict[str, int]:
     rest = [name for name in names if name not in result]
     for start in range(0, len(rest), 100):
         parts = [
-            f"SELECT {_text(name)} AS tbl, (SELECT max(rowid) FROM {sqlite_name(name)}) AS largest"
+            f"SELECT {sql_string(name)} AS tbl, "
+            f"(SELECT max(rowid) FROM {backticked(name)}) AS largest"
             for name in rest[start : start + 100]
         ]
         rows = []
@@ -237,7 +239,3 @@ def _plain_default(text: str) -> bool:
             r"[-+]?\d+(\.\d+)?|'([^']|'')*'|(?i:null|true|false|current_\w+)", text.strip()
         )
     )
-
-
-def _text(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from dovetail.connectors.base import quote, sql_string
+from dovetail.quoting import backticked, quote, sql_string
 from dovetail.types import (
     BIGINT,
     BLOB,
@@ -130,18 +130,9 @@ class NativeColumn:
     expression: str
 
 
-def sqlite_name(name: str) -> str:
-    """A quoted identifier for SQLite, in backticks.
-
-    SQLite takes a double-quoted name that it does not know for a string: a dropped column would be
-    read as its own name.
-    """
-    return "`" + name.replace("`", "``") + "`"
-
-
 def native_column(column: str, declared: str, type_: Type, label: str) -> NativeColumn | None:
     """The native road for a column, or None if its declaration has none."""
-    c, scan = sqlite_name(column), quote(column)
+    c, scan = backticked(column), quote(column)
     scanned = scanner_type(declared)
     not_integer = f"(typeof({c}) <> 'integer' AND {c} IS NOT NULL)"
     if type_ == BIGINT and scanned == BIGINT:
@@ -177,7 +168,7 @@ def encode(column: str, type_: Type) -> str:
 
     Text that begins with NUL marks a cell that the type cannot hold, and what it holds.
     """
-    c = sqlite_name(column)
+    c = backticked(column)
     family = type_.family
     is_text = f"{c} >= '' AND {c} < x''"
     integer = f"typeof({c}) = 'integer'"

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from dovetail.errors import DovetailError
+from dovetail.quoting import sql_string
 
 if TYPE_CHECKING:
     from dovetail.catalog.model import TableInfo
@@ -159,7 +160,7 @@ class Schema:
         return ()
 
     def _describe(self, name: str) -> None:
-        quoted = "'" + name.replace("'", "''") + "'" if {"/", "."} & set(name) else name
+        quoted = sql_string(name) if {"/", "."} & set(name) else name
         try:
             found = self._session.describe(quoted)
         except DovetailError:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from dovetail.quoting import quote
+
 _TOKEN = re.compile(
     r"""
       (?P<space>\s+)
@@ -98,7 +100,7 @@ def quote_name(name: str) -> str:
     """``name`` as SQL: bare when it can stand so, else in double quotes."""
     if re.fullmatch(r"[a-z_][a-z0-9_]*", name) and name not in RESERVED:
         return name
-    return '"' + name.replace('"', '""') + '"'
+    return quote(name)
 
 
 def words(text: str) -> tuple[str, ...]:

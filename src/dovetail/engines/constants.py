@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from dovetail.connectors.base import sql_string
 from dovetail.language.sql import judge_functions
 from dovetail.language.sql.aggregates import AGGREGATES
+from dovetail.quoting import sql_string
 from dovetail.types import Type
 
 _NOT_FOLDED: Final = (

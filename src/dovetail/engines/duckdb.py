@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dovetail.connectors.base import NativeSetup, quote, sql_string
+from dovetail.connectors.base import NativeSetup
+from dovetail.quoting import quote, sql_string
 
 if TYPE_CHECKING:
     import duckdb

@@ -18,7 +18,6 @@ from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from dovetail.catalog.catalogs import near_names
-from dovetail.connectors.base import quote
 from dovetail.engines.constants import (
     EXACT_AS_TEXT,
     expressions_of,
@@ -47,6 +46,7 @@ from dovetail.language.sql.errors import (
 )
 from dovetail.language.sql.judge import Judged, judge, judge_view
 from dovetail.language.sql.meaning import same_meaning
+from dovetail.quoting import quote
 from dovetail.types import Type, parse_type
 
 _DESCRIBE: Final = "DESCRIBE "

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
-from dovetail.connectors.base import quote
+from dovetail.quoting import quote
 
 _AS_TEXT = ("bit", "time with time zone")
 _PERHAPS = re.compile(r"\b(BIT|TIME WITH TIME ZONE)\b")

@@ -20,7 +20,6 @@ from dovetail.connectors.base import (
     NativeSetup,
     OutputColumn,
     Stream,
-    quote,
 )
 from dovetail.connectors.capabilities import Keys
 from dovetail.execution import crew
@@ -31,6 +30,7 @@ from dovetail.execution.profile import FragmentProfile
 from dovetail.execution.stop import Stop
 from dovetail.execution.stream import FragmentStream
 from dovetail.execution.work import Piece, Work
+from dovetail.quoting import quote
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")

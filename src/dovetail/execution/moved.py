@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dovetail.connectors.base import OutputColumn, quote, sql_string
+from dovetail.connectors.base import OutputColumn
 from dovetail.execution.profile import FragmentProfile, Profile
+from dovetail.quoting import quote, sql_string
 
 LIMIT_MARK = "dovetail-limit:max_bytes_moved"
 

@@ -13,12 +13,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from dovetail.connectors.base import Connector, NativeSetup, Snapshot, quote
+from dovetail.connectors.base import Connector, NativeSetup, Snapshot
 from dovetail.engines.duckdb import DuckDBEngine, Instance
 from dovetail.execution import crew
 from dovetail.execution.stop import Stop
 from dovetail.execution.stream import FragmentStream
 from dovetail.execution.work import Work
+from dovetail.quoting import quote
 
 GRACE_SECONDS = 3.0
 """How long a stopped query may clean up before its reader gets the error all the same."""

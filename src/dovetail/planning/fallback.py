@@ -8,18 +8,13 @@ from typing import Any
 from sqlglot import exp
 
 from dovetail.catalog.model import TableInfo, distinct_names
-from dovetail.connectors.base import (
-    Connector,
-    FragmentRequest,
-    OutputColumn,
-    TableScan,
-    quote,
-)
+from dovetail.connectors.base import Connector, FragmentRequest, OutputColumn, TableScan
 from dovetail.errors import DataError
 from dovetail.execution.carried import carried
 from dovetail.execution.work import Piece, Work
 from dovetail.language.sql.judge import Judged
 from dovetail.planning.planned import Planned, TableKey, new_tag
+from dovetail.quoting import quote
 from dovetail.types import Type
 
 

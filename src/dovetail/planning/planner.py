@@ -15,7 +15,7 @@ from sqlglot.errors import SqlglotError
 
 from dovetail.catalog.catalogs import Catalogs
 from dovetail.catalog.model import TableInfo, distinct_names
-from dovetail.connectors.base import Connector, quote
+from dovetail.connectors.base import Connector
 from dovetail.engines.reference import DuckDBReference
 from dovetail.errors import DovetailError, QuerySyntaxError, RefusedError, UsageError
 from dovetail.execution import speeds
@@ -37,6 +37,7 @@ from dovetail.planning.parameters import checked_parameters, frozen, literal, tr
 from dovetail.planning.planned import Planned, TableKey
 from dovetail.planning.streaming import Cut, cut_off, streamed
 from dovetail.planning.work import retagged, work_of
+from dovetail.quoting import quote
 from dovetail.types import Type
 
 if TYPE_CHECKING:

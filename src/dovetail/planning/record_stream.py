@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from dovetail.connectors import inspector
-from dovetail.connectors.base import sql_string
 from dovetail.connectors.files_lines import LinesConnector, next_batch
 from dovetail.connectors.files_paths import FileTable
 from dovetail.connectors.open_lines import Batch, OpenLines
@@ -28,6 +27,7 @@ from dovetail.planning.records import (
     record_error,
 )
 from dovetail.planning.streaming import NotSettled
+from dovetail.quoting import sql_string
 from dovetail.types import Type
 
 

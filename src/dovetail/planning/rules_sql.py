@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from sqlglot import exp
 
 from dovetail.catalog.model import TableInfo
-from dovetail.connectors.base import quote, sql_string
 from dovetail.language.rules.compiler import Compiled
 from dovetail.plan import nodes
 from dovetail.plan.expressions import function_name, transform_plan
 from dovetail.plan.sql import SqlBuilder
 from dovetail.planning.parameters import require_dialect
+from dovetail.quoting import quote, sql_string
 
 
 def goal_sql(compiled: Compiled, dialect: str = "duckdb") -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dovetail.errors import DataError, NotSupportedError
 from dovetail.present.layout import ByteStream, Layout
 from dovetail.present.values import Column
+from dovetail.quoting import quote
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +42,7 @@ def _check_digits(table: pa.Table, columns: Sequence[Column]) -> None:
             if value is not None and len(str(abs(int(value)))) > 38:
                 raise DataError(
                     f'column "{column.name}" holds {int(value)}, which has 39 digits; the file '
-                    f"carries 38: CAST({_quoted(column.name)} AS VARCHAR) keeps it as text, "
+                    f"carries 38: CAST({quote(column.name)} AS VARCHAR) keeps it as text, "
                     "AS DOUBLE rounds it"
                 )
 
@@ -57,12 +58,8 @@ def _refuse_opaque(schema: pa.Schema, columns: Sequence[Column], form: str) -> N
 def _no_form(column: Column, form: str) -> NotSupportedError:
     return NotSupportedError(
         f'column "{column.name}" is {column.type}, which {form} cannot hold; '
-        f"CAST({_quoted(column.name)} AS VARCHAR) writes it as text"
+        f"CAST({quote(column.name)} AS VARCHAR) writes it as text"
     )
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 class ParquetWriter:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dovetail.present.layout import ByteStream, Layout
-from dovetail.present.values import Column, Texts, sql_string
+from dovetail.present.values import Column, Texts
+from dovetail.quoting import sql_string
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

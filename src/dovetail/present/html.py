@@ -6,7 +6,8 @@ import html
 from typing import TYPE_CHECKING
 
 from dovetail.present.layout import ByteStream, Layout
-from dovetail.present.values import Column, Texts, sql_string
+from dovetail.present.values import Column, Texts
+from dovetail.quoting import sql_string
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

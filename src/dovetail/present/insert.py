@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from dovetail.errors import UsageError
 from dovetail.present.layout import ByteStream, Layout
-from dovetail.present.values import Column, Texts, sql_string
+from dovetail.present.values import Column, Texts
+from dovetail.quoting import sql_string
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

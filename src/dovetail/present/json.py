@@ -9,7 +9,8 @@ import json
 from typing import TYPE_CHECKING
 
 from dovetail.present.layout import ByteStream, Layout
-from dovetail.present.values import Column, Texts, sql_string
+from dovetail.present.values import Column, Texts
+from dovetail.quoting import sql_string
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

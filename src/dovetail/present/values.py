@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from dovetail.quoting import sql_string
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -57,11 +59,6 @@ class Column:
 
     name: str
     type: str
-
-
-def sql_string(text: str) -> str:
-    """A DuckDB string literal for ``text``."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def text_expression(value: str, kind: Any) -> str:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from dovetail.catalog.catalogs import near_names
 from dovetail.errors import BindError, DovetailError, Location, SourceError, UnknownNameError
 from dovetail.language.sql.lexing import leading_blank, names_of, tokens_of
+from dovetail.quoting import quote
 from dovetail.script.depends import needed_objects
 
 if TYPE_CHECKING:
@@ -244,7 +245,7 @@ class Desk:
         if limits.memory is not None:
             config["memory_limit"] = f"{limits.memory}B"
         columns = ", ".join(
-            f"CAST({_quoted(f'c{number}')} AS {type_}) AS {_quoted(name)}"
+            f"CAST({quote(f'c{number}')} AS {type_}) AS {quote(name)}"
             for number, (name, type_) in enumerate(result.columns)
         )
         reader = result.reader()
@@ -252,10 +253,10 @@ class Desk:
         with duckdb.connect(str(file), config=config) as database:
             database.register("arrow_rows", _renamed(reader, names))
             database.execute(
-                f"CREATE TABLE {_quoted(statement.name)} AS SELECT {columns} FROM arrow_rows"
+                f"CREATE TABLE {quote(statement.name)} AS SELECT {columns} FROM arrow_rows"
             )
             database.unregister("arrow_rows")
-        query = f"SELECT * FROM {_quoted(str(file))}.{_quoted(statement.name)}"
+        query = f"SELECT * FROM {quote(str(file))}.{quote(statement.name)}"
         self._keep(statement, query, file, reads_file=True)
 
     # -- text -----------------------------------------------------------------------------------
@@ -277,7 +278,7 @@ class Desk:
             return _Written(query, 0)
         reads_file = any(item.reads_file for item in needed)
         definitions = ",\n".join(
-            f"{_quoted(item.name)} AS (\n{item.query.rstrip().rstrip(';')}\n)" for item in needed
+            f"{quote(item.name)} AS (\n{item.query.rstrip().rstrip(';')}\n)" for item in needed
         )
         lead = re.match(r"(?:describe|desc|summarize|show)\s+", query, re.IGNORECASE)
         if lead is not None:
@@ -324,10 +325,6 @@ def _defined(query: str) -> set[str]:
         depth += (word in "([{") - (word in ")]}")
         before = word
     return found
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _used(text: str, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 
 from dovetail.errors import UsageError
+from dovetail.quoting import sql_string
 
 
 def case_of_bands(column: str, bands: str) -> str:
@@ -41,14 +42,11 @@ def case_of_values(column: str, text: str) -> str:
     if not rows:
         raise UsageError("--values: the file holds no value")
     lines = [
-        f"WHEN {_quoted(row[0])} THEN {_quoted(row[1] if len(row) > 1 else row[0])}" for row in rows
+        f"WHEN {sql_string(row[0])} THEN {sql_string(row[1] if len(row) > 1 else row[0])}"
+        for row in rows
     ]
     return _case(f"CASE {column}", lines)
 
 
 def _case(head: str, lines: Sequence[str]) -> str:
     return "\n".join([head, *(f"  {line}" for line in lines), "END"])
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from dovetail.catalog.catalogs import near_names
 from dovetail.errors import UnknownNameError, UsageError
+from dovetail.quoting import quote, sql_string
 from dovetail.types import parse_type
 
 _KINDS = {
@@ -47,7 +48,7 @@ class _Pair:
 
     def of(self, side: str) -> str:
         """The column as an expression over one side, ``"a"`` or ``"b"``."""
-        name = quoted(self.a if side == "a" else self.b)
+        name = quote(self.a if side == "a" else self.b)
         return f"CAST({name} AS VARCHAR)" if self.as_text else name
 
 
@@ -106,7 +107,7 @@ def count_sql(side: Side) -> str:
 
 def duplicates_sql(side: Side, key: Sequence[str], most: int) -> str:
     """Keys that more than one row has, with the number of these rows; the most frequent first."""
-    names = [quoted(found[0]) for name in key if (found := side.find(name))]
+    names = [quote(found[0]) for name in key if (found := side.find(name))]
     listed = ", ".join(names)
     return (
         f"SELECT {listed}, count(*) AS rows_of_key FROM {side.relation} GROUP BY {listed} "
@@ -131,11 +132,11 @@ def data_sql(a: Side, b: Side, key: Sequence[str]) -> str:
     ]
     both = "d.in_a IS NOT NULL AND d.in_b IS NOT NULL"
     differ = [f"d.a{i} IS DISTINCT FROM d.b{i}" for i in range(len(rest))]
-    name = _chosen([_text(pair.a) for pair in rest])
+    name = _chosen([sql_string(pair.a) for pair in rest])
     items = [
         "CASE WHEN d.in_a IS NULL THEN 'added' WHEN d.in_b IS NULL THEN 'removed' "
         "ELSE 'changed' END AS change",
-        *(f"d.k{i} AS {quoted(pair.a)}" for i, pair in enumerate(keys)),
+        *(f"d.k{i} AS {quote(pair.a)}" for i, pair in enumerate(keys)),
         f'CASE WHEN {both} THEN {name} END AS "column"',
     ]
     for side in "ab":
@@ -152,11 +153,6 @@ def data_sql(a: Side, b: Side, key: Sequence[str]) -> str:
         f"FROM (\n{_joined(a, b, keys, rest)}\n) AS d CROSS JOIN (VALUES {numbers}) AS n(i)\n"
         f"WHERE CASE WHEN {both} THEN {differs} ELSE n.i = 0 END\nORDER BY {order}"
     )
-
-
-def quoted(name: str) -> str:
-    """``name`` as a quoted identifier."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _joined(a: Side, b: Side, keys: Sequence[_Pair], rest: Sequence[_Pair]) -> str:
@@ -200,13 +196,9 @@ def _chosen(expressions: Sequence[str]) -> str:
 def _row(side: str, rest: Sequence[_Pair]) -> str:
     if not rest:
         return "CAST(NULL AS VARCHAR)"
-    values = (f"{_text(pair.a)}, {_as_text(f'd.{side}{i}')}" for i, pair in enumerate(rest))
+    values = (f"{sql_string(pair.a)}, {_as_text(f'd.{side}{i}')}" for i, pair in enumerate(rest))
     return f"CAST(json_object({', '.join(values)}) AS VARCHAR)"
 
 
 def _as_text(expression: str) -> str:
     return f"CAST({expression} AS VARCHAR)"
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

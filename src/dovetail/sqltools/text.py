@@ -14,6 +14,7 @@ from sqlglot.errors import ParseError, SqlglotError, TokenError
 
 from dovetail.errors import Location, QuerySyntaxError
 from dovetail.language.sql.lexing import tokens_of
+from dovetail.quoting import sql_string
 
 _MARK = "dovetail_path_{}_"
 
@@ -61,8 +62,7 @@ def write(tree: exp.Expression, sources: str, dialect: str = "duckdb", pretty: b
             table.set("this", exp.Identifier(this=mark, quoted=False))
     text = tree.sql(dialect=dialect, pretty=pretty, comments=True)
     for mark, path in marks.items():
-        quoted = "'" + path.replace("'", "''") + "'"
-        text = text.replace(mark, quoted)
+        text = text.replace(mark, sql_string(path))
     return text
 
 

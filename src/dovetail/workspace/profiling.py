@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from dovetail.present.values import sql_string
+from dovetail.quoting import quote, sql_string
 from dovetail.workspace.models import now
 from dovetail.workspace.shapes import ColumnProfile, TableProfile
 
@@ -63,7 +63,7 @@ def profile(
 
 
 def _figures(name: str, type_: str, exact: bool) -> list[str]:
-    column = _quoted(name)
+    column = quote(name)
     ordered = not _is(type_, _UNORDERED) and not type_.endswith("]")
     number = _is(type_, _NUMBERS) and not type_.endswith("]")
     distinct = f"count(DISTINCT {column})" if exact else f"approx_count_distinct({column})"
@@ -90,7 +90,7 @@ def _column(
     figures: Sequence[Any],
 ) -> ColumnProfile:
     present, distinct, low, high, mean, deviation, median = figures
-    column = _quoted(name)
+    column = quote(name)
     top = connection.execute(
         f"SELECT CAST({column} AS VARCHAR), count(*) AS n FROM {relation} "
         f"WHERE {column} IS NOT NULL GROUP BY ALL ORDER BY n DESC, 1 LIMIT {_TOP}"
@@ -189,10 +189,6 @@ def _finite(value: Any) -> float | None:
         return None
     number = float(value)
     return number if math.isfinite(number) else None
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def parquet_relation(path: str) -> str:

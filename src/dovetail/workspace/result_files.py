@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dovetail.quoting import quote
 from dovetail.workspace.problems import invalid
 
 if TYPE_CHECKING:
@@ -172,4 +173,4 @@ def _condition(
 def _column(names: Sequence[str], name: str, loc: str) -> str:
     if name not in names:
         raise invalid(loc, f"there is no column {name}", valid=list(names))
-    return '"' + name.replace('"', '""') + '"'
+    return quote(name)

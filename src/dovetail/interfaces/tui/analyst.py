@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from dovetail.catalog.model import distinct_names
 from dovetail.errors import CancelledError, DataError, DovetailError, QueryError
-from dovetail.interfaces.tui.view import View, order_by, quoted, text_test, where
+from dovetail.interfaces.tui.view import View, order_by, text_test, where
 from dovetail.present.values import Column, text_expression
+from dovetail.quoting import quote
 
 if TYPE_CHECKING:
     import duckdb
@@ -146,14 +147,14 @@ class Analyst:
         casts = [
             f"CAST({name} AS {self.columns[number].type}) AS {name}"
             for number in self._carried
-            for name in [quoted(self.columns[number].name)]
+            for name in [quote(self.columns[number].name)]
         ]
         return f"REPLACE ({', '.join(casts)})"
 
     def _as_it_came(self, column: int) -> str:
         """SQL for the values of a column as Arrow carries them: as their own type some would lose
         something on the way out (TIMETZ its offset)."""
-        name = quoted(self.columns[column].name)
+        name = quote(self.columns[column].name)
         came = self._carried.get(column)
         return name if came is None else f"CAST({name} AS {came}) AS {name}"
 
@@ -234,7 +235,7 @@ class Analyst:
         """The place of the next row whose value differs (``null``: is NULL), or None."""
         import pyarrow as pa
 
-        name = quoted(self.columns[column].name)
+        name = quote(self.columns[column].name)
         source = f"SELECT {ROW} AS place, {name} AS v FROM {_ROWS}"
         with self._cursor() as cursor:
             inner = source
@@ -256,7 +257,7 @@ class Analyst:
     def statistics(self, column: int, view: View) -> ColumnStatistics:
         """What a column holds, over the rows that the filters leave."""
         this, kind = self.columns[column], self.kinds[column]
-        name, source = quoted(this.name), f"{_ROWS}{where(view, self.columns)}"
+        name, source = quote(this.name), f"{_ROWS}{where(view, self.columns)}"
         text = text_expression
         facts: list[tuple[str, str]] = [
             ("min", text(f"min({name})", kind)),
@@ -310,7 +311,7 @@ class Analyst:
     ) -> tuple[list[tuple[str | None, int]], int]:
         """The most frequent values, and how many different ones there are."""
         this, kind = self.columns[column], self.kinds[column]
-        name = quoted(this.name)
+        name = quote(this.name)
         # Only the chosen values become text: for the others it would take as long as the counting.
         table = self.query(
             f"WITH g AS MATERIALIZED (SELECT {name} AS v, count(*) AS n "
@@ -330,7 +331,7 @@ class Analyst:
         """Row number → value, of these rows; NULL, NaN and infinities are left out."""
         import pyarrow as pa
 
-        name = f"{quoted(self.columns[column].name)}::DOUBLE"
+        name = f"{quote(self.columns[column].name)}::DOUBLE"
         with self._cursor() as cursor:
             cursor.register("chosen", pa.table({"row": pa.array(rows, pa.int64())}))
             found = cursor.sql(
@@ -343,7 +344,7 @@ class Analyst:
         """``(least value, rows)`` of equal ranges from the least number to the greatest."""
         if not self.is_number(column):
             return []
-        name = f"{quoted(self.columns[column].name)}::DOUBLE"
+        name = f"{quote(self.columns[column].name)}::DOUBLE"
         filters = where(view, self.columns)
         finite = f"{filters} {'AND' if filters else 'WHERE'} isfinite({name})"
         table = self.query(
@@ -367,7 +368,7 @@ class Analyst:
         shown = view.columns
         parts: list[str] = ["count(*)"]
         for index in shown:
-            name, kind = quoted(self.columns[index].name), self.kinds[index]
+            name, kind = quote(self.columns[index].name), self.kinds[index]
             number = kind.id in _NUMERIC
             finite = f" FILTER (WHERE isfinite({name}::DOUBLE))" if number else ""
             mean = f"round(avg({name}::DOUBLE){finite}, 4)" if number else "NULL"
@@ -400,9 +401,9 @@ class Analyst:
 
     def frequencies(self, columns: Sequence[int], view: View) -> pa.Table:
         """Every combination of values with its count and share, most frequent first."""
-        names = ", ".join(quoted(self.columns[c].name) for c in columns)
+        names = ", ".join(quote(self.columns[c].name) for c in columns)
         came = ", ".join(self._as_it_came(c) for c in columns)
-        order = ", ".join(f"f.{quoted(self.columns[c].name)}" for c in columns)
+        order = ", ".join(f"f.{quote(self.columns[c].name)}" for c in columns)
         table = self.query(
             f"SELECT {came}, {ROW}_count, {ROW}_share FROM (SELECT {names}, "
             f"count(*) AS {ROW}_count, "
@@ -415,7 +416,7 @@ class Analyst:
 
     def all_null(self, view: View) -> list[int]:
         """The columns that hold nothing but NULL in the rows shown."""
-        parts = ", ".join(f"count({quoted(self.columns[c].name)}) AS c{c}" for c in view.columns)
+        parts = ", ".join(f"count({quote(self.columns[c].name)}) AS c{c}" for c in view.columns)
         row = self.query(f"SELECT {parts} FROM {_ROWS}{where(view, self.columns)}").to_pylist()[0]
         return [c for c in view.columns if row[f"c{c}"] == 0]
 
@@ -430,7 +431,7 @@ class Analyst:
         for column, rows, first, last in cells:
             if self.kinds[column].id not in _NUMERIC:
                 continue
-            name = quoted(self.columns[column].name)
+            name = quote(self.columns[column].name)
             numbers = (
                 _count(last - first + 1, first)
                 if rows is None
@@ -457,7 +458,7 @@ class Analyst:
         """The rows of the view as a table of their own, with these columns."""
         import pyarrow as pa
 
-        names = ", ".join(f"r.{quoted(self.columns[c].name)}" for c in columns)
+        names = ", ".join(f"r.{quote(self.columns[c].name)}" for c in columns)
         if rows is None:
             return self.table.select(list(columns)).rename_columns(
                 [self.columns[c].name for c in columns]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dovetail.errors import UsageError
 from dovetail.interfaces.tui.analyst import Analyst
-from dovetail.interfaces.tui.view import quoted
+from dovetail.quoting import quote
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,18 +32,18 @@ def difference(old: Analyst, new: Analyst, keys: Sequence[str]) -> pa.Table:
     with duckdb.connect() as connection:
         connection.register("old_rows", old.table.rename_columns(columns[0]))
         connection.register("new_rows", new.table.rename_columns(columns[1]))
-        using = ", ".join(quoted(k) for k in key_names)
+        using = ", ".join(quote(k) for k in key_names)
         for name in ("old_rows", "new_rows"):
             twice = connection.sql(
                 f"SELECT 1 FROM {name} GROUP BY {using} HAVING count(*) > 1 LIMIT 1"
             ).fetchone()
             if twice is not None:
                 raise UsageError(f"the key {', '.join(key_names)} is not unique")
-        pairs = " AND ".join(f"o.{quoted(k)} IS NOT DISTINCT FROM n.{quoted(k)}" for k in key_names)
-        differs = " OR ".join(f"o.{quoted(c)} IS DISTINCT FROM n.{quoted(c)}" for c in rest)
-        shown = ", ".join(_change(quoted(c)) for c in rest)
+        pairs = " AND ".join(f"o.{quote(k)} IS NOT DISTINCT FROM n.{quote(k)}" for k in key_names)
+        differs = " OR ".join(f"o.{quote(c)} IS DISTINCT FROM n.{quote(c)}" for c in rest)
+        shown = ", ".join(_change(quote(c)) for c in rest)
         key_list = ", ".join(
-            f"coalesce(n.{quoted(k)}, o.{quoted(k)}) AS {quoted(k)}" for k in key_names
+            f"coalesce(n.{quote(k)}, o.{quote(k)}) AS {quote(k)}" for k in key_names
         )
         return connection.sql(
             "SELECT CASE WHEN o.here IS NULL THEN 'added' WHEN n.here IS NULL THEN 'removed' "

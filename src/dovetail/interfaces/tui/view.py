@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from dovetail.present.values import Column, sql_string
+from dovetail.present.values import Column
+from dovetail.quoting import quote, sql_string
 
 
 @dataclass(frozen=True)
@@ -155,14 +156,9 @@ _OF_WHOLE = frozenset("-0123456789")
 # -- the same as SQL --------------------------------------------------------------------------
 
 
-def quoted(name: str) -> str:
-    """A name in double quotes."""
-    return '"' + name.replace('"', '""') + '"'
-
-
 def as_text(column: Column) -> str:
     """SQL for the text of a column."""
-    name = quoted(column.name)
+    name = quote(column.name)
     return name if column.type == "VARCHAR" else f"CAST({name} AS VARCHAR)"
 
 
@@ -181,7 +177,7 @@ def condition(filter_: Filter, columns: Sequence[Column]) -> str:
     if filter_.kind == "expression":
         return f"({filter_.text}\n)"  # a comment at its end must not swallow the bracket
     if filter_.kind in ("keep", "drop"):
-        name = quoted(columns[filter_.column].name)
+        name = quote(columns[filter_.column].name)
         if filter_.literal is None:
             return f"{name} IS {'NOT ' if filter_.kind == 'drop' else ''}NULL"
         word = "IS NOT DISTINCT FROM" if filter_.kind == "keep" else "IS DISTINCT FROM"
@@ -221,7 +217,7 @@ def order_by(view: View, columns: Sequence[Column], then: str = "") -> str:
     if not view.sort:
         return ""
     keys = [
-        f"{quoted(columns[k.column].name)} {'DESC' if k.descending else 'ASC'} NULLS LAST"
+        f"{quote(columns[k.column].name)} {'DESC' if k.descending else 'ASC'} NULLS LAST"
         for k in view.sort
     ]
     return " ORDER BY " + ", ".join([*keys, then] if then else keys)
@@ -232,7 +228,7 @@ def wrapped(query: str, view: View, columns: Sequence[Column]) -> str:
     shown = view.columns
     if shown == tuple(range(len(columns))) and not view.moves_rows():
         return query
-    names = ", ".join(quoted(columns[c].name) for c in shown)
+    names = ", ".join(quote(columns[c].name) for c in shown)
     chosen = "*" if shown == tuple(range(len(columns))) else names
     inner = "\n".join("  " + line for line in query.strip().rstrip(";").splitlines())
     clauses = [where(view, columns), order_by(view, columns)]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from dovetail.interfaces.tui.analyst import Analyst
 from dovetail.present.formats import format_named
 from dovetail.present.layout import Layout
-from dovetail.present.values import sql_string
 from dovetail.present.write import write
+from dovetail.quoting import quote, sql_string
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,7 +65,7 @@ def as_format(table: pa.Table, analyst: Analyst, columns: Sequence[int], name: s
 
 def as_inserts(table: pa.Table, analyst: Analyst, columns: Sequence[int]) -> str:
     """INSERT statements; the table is called ``t``."""
-    names = ", ".join('"' + analyst.columns[c].name.replace('"', '""') + '"' for c in columns)
+    names = ", ".join(quote(analyst.columns[c].name) for c in columns)
     texts = analyst.texts(table, columns)
     kinds = [(analyst.kinds[c].id, analyst.columns[c].type) for c in columns]
     lines = [

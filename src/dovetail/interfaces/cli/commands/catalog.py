@@ -12,6 +12,7 @@ from dovetail.interfaces.cli.options import MessageFlags, OutputFlags, SourceFla
 from dovetail.interfaces.cli.output import choose_output, write_rows
 from dovetail.interfaces.cli.remembered import remember_tables
 from dovetail.interfaces.cli.runtime import Job, Run
+from dovetail.quoting import sql_string
 
 if TYPE_CHECKING:
     from dovetail.session import Session
@@ -163,7 +164,7 @@ def named(subject: str, session: Session) -> str:
     source = subject.partition(".")[0].lower()
     of_a_source = source in (status.name.lower() for status in session.sources())
     if Path(subject).expanduser().is_file() or (is_path(subject) and not of_a_source):
-        return "'" + subject.replace("'", "''") + "'"
+        return sql_string(subject)
     return subject
 
 

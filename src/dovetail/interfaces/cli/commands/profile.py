@@ -11,6 +11,7 @@ from dovetail.interfaces.cli.declare import Argument, Option
 from dovetail.interfaces.cli.options import MessageFlags, OutputFlags, SourceFlags
 from dovetail.interfaces.cli.output import choose_output, write_rows
 from dovetail.interfaces.cli.runtime import Job, Run
+from dovetail.quoting import quote
 
 if TYPE_CHECKING:
     from dovetail.session import Session
@@ -94,7 +95,7 @@ class _Look:
         """The columns of the listing, and a row for each column of the table."""
         parts: list[str] = []
         for name, type_ in columns:
-            parts += self._expressions(_quoted(name), type_)
+            parts += self._expressions(quote(name), type_)
         found = self._ask(", ".join(parts))
         each = len(found) // len(columns)
         rows = []
@@ -167,7 +168,7 @@ class _Look:
         """The values that are there most often, with their counts."""
         if _is(type_, _NESTED) or type_.endswith("]") or not self._exact:
             return None
-        column = _quoted(name)
+        column = quote(name)
         sql = (
             f"SELECT {column}::VARCHAR, count(*) FROM {self._from} WHERE {column} IS NOT NULL "
             f"GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {_TOP}"
@@ -182,7 +183,7 @@ class _Look:
         self, column: tuple[str, str]
     ) -> tuple[list[tuple[str, str]], list[tuple[Any, ...]]]:
         """Every distinct value of a column with its count, the commonest first."""
-        name = _quoted(column[0])
+        name = quote(column[0])
         sql = f"SELECT {name}::VARCHAR, count(*) FROM {self._from} GROUP BY 1 ORDER BY 2 DESC, 1"
         with self._session.sql(sql) as result:
             rows = [(value, int(count)) for value, count in result.rows()]
@@ -196,10 +197,6 @@ def _is(type_: str, kinds: tuple[str, ...]) -> bool:
 def _short(value: str) -> str:
     shown = value if len(value) <= 24 else value[:23] + "…"
     return json.dumps(shown, ensure_ascii=False)[1:-1]
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 COMMANDS = {"profile": profile}

@@ -20,6 +20,7 @@ from dovetail.errors import CancelledError, UsageError
 from dovetail.interfaces.cli.parameters import parse_parameters
 from dovetail.interfaces.cli.quantities import seconds
 from dovetail.interfaces.cli.shell.shell import LeaveShell, Shell
+from dovetail.quoting import sql_string
 from dovetail.script.statements import split
 
 _LEAST_WATCH = 1.0  # seconds
@@ -112,7 +113,7 @@ def _describe(shell: Shell, rest: str) -> None:
         return
     subject = rest
     if not rest.startswith(("'", '"')) and Path(rest).expanduser().is_file():
-        subject = "'" + rest.replace("'", "''") + "'"
+        subject = sql_string(rest)
     found = shell.foreground.run(lambda: shell.session.describe(subject))
     shell.show_rows(
         [
