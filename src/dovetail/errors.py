@@ -34,6 +34,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+DATA_MARK = "dovetail-data:"
+"""SQL of ours that the engine runs raises texts that begin so for what is a :class:`DataError`."""
+
 
 @dataclass(frozen=True)
 class Location:

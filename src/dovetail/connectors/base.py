@@ -25,6 +25,7 @@ from sqlglot import exp
 
 from dovetail.catalog.model import ColumnStatistics, SourceCatalog, TableInfo
 from dovetail.connectors.file_state import FileState
+from dovetail.errors import DATA_MARK, SourceUnavailableError
 from dovetail.quoting import sql_string
 from dovetail.types import Type
 
@@ -304,6 +305,17 @@ class Connector(ABC):
         """Close pools and temporary files."""
 
 
+def connection_lost(place: str, source: str, said: str = "") -> SourceUnavailableError:
+    """For a source that went away in the middle of a read; ``said`` is what it gave as its reason.
+
+    ``place`` names it, and where it is, in the message.
+    """
+    advice = f": {said}" if said else "; run the query again, or see the server's log"
+    return SourceUnavailableError(
+        f"{place} closed the connection while it was read{advice}", source=source, retryable=True
+    )
+
+
 def checked_cast(column: OutputColumn, expression: str = "{0}") -> str:
     """A decode that casts to the column's type and, when a value does not fit, names its place.
 
@@ -311,7 +323,7 @@ def checked_cast(column: OutputColumn, expression: str = "{0}") -> str:
     the engine turns into a :class:`dovetail.errors.DataError`.
     """
     place = (column.label or column.name).replace("{", "{{").replace("}", "}}")
-    message = sql_string(f"dovetail-data:{place} holds a value that does not fit {column.type}: ")
+    message = sql_string(f"{DATA_MARK}{place} holds a value that does not fit {column.type}: ")
     value = f"({expression})"
     return (
         f"CASE WHEN {value} IS NULL THEN NULL ELSE coalesce(TRY_CAST({value} AS {column.type}), "

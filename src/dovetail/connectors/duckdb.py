@@ -35,7 +35,6 @@ from dovetail.connectors.base import (
 )
 from dovetail.connectors.file_state import FileState, states_with_logs
 from dovetail.errors import (
-    CancelledError,
     DovetailError,
     SourceQueryError,
     SourceUnavailableError,
@@ -234,9 +233,7 @@ class DuckDBSnapshot(Snapshot):
 
     def __init__(self, connector: DuckDBConnector) -> None:
         self._connector = connector
-        self._lock = threading.Lock()
-        self._cursors: list[duckdb.DuckDBPyConnection] = []
-        self._cancelled = False
+        self._cursors = inspector.Cursors()
 
     def native(self, request: FragmentRequest, alias: str) -> NativeRelation:
         """The fragment over the attached file, its tables prefixed with ``alias``."""
@@ -252,11 +249,7 @@ class DuckDBSnapshot(Snapshot):
 
         attachment = self._connector.attached()
         cursor = attachment.cursor()
-        with self._lock:
-            if self._cancelled:
-                cursor.close()
-                raise CancelledError("the query was cancelled")
-            self._cursors.append(cursor)
+        self._cursors.add(cursor)
         try:
             cursor.execute(_for_arrow(request, attachment.alias))
         except duckdb.Error as error:
@@ -266,27 +259,22 @@ class DuckDBSnapshot(Snapshot):
     def _translated(self, error: Exception) -> Exception:
         import duckdb
 
-        text = str(error)
-        if "interrupt" in text.lower() or self._cancelled:
-            return CancelledError("the query was cancelled")
-        message = f"source {self._connector.name}: {_first_line(text)}"
+        source = self._connector.name
+        ended = inspector.ended_by(error, source, cancelled=self._cursors.cancelled)
+        if ended is not None:
+            return ended
+        message = f"source {source}: {_first_line(str(error))}"
         if isinstance(error, (duckdb.CatalogException, duckdb.BinderException)):
-            return StaleCatalogError(message, source=self._connector.name)
-        return SourceQueryError(message, source=self._connector.name)
+            return StaleCatalogError(message, source=source)
+        return SourceQueryError(message, source=source)
 
     def cancel(self) -> None:
         """Interrupt whatever :meth:`read` started; native relations end with the engine."""
-        with self._lock:
-            self._cancelled = True
-            for cursor in self._cursors:
-                cursor.interrupt()
+        self._cursors.cancel()
 
     def close(self) -> None:
         """Close the cursors; the file stays attached for the next query."""
-        with self._lock:
-            cursors, self._cursors = self._cursors, []
-        for cursor in cursors:
-            cursor.close()
+        self._cursors.close()
 
 
 _NOT_IN_ARROW = re.compile(r"\b(BIT|UHUGEINT|TIME WITH TIME ZONE)\b")

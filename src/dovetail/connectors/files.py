@@ -45,8 +45,6 @@ from dovetail.connectors.files_paths import (
     file_table,
 )
 from dovetail.errors import (
-    CancelledError,
-    DataError,
     InternalError,
     SourceQueryError,
     SourceUnavailableError,
@@ -55,8 +53,6 @@ from dovetail.errors import (
 from dovetail.quoting import quote
 
 if TYPE_CHECKING:
-    import duckdb
-
     from dovetail.connectors.capabilities import Capabilities
 
 __all__ = [
@@ -413,9 +409,7 @@ class FilesSnapshot(Snapshot):
 
     def __init__(self, connector: FilesConnector) -> None:
         self._connector = connector
-        self._lock = threading.Lock()
-        self._cursors: list[duckdb.DuckDBPyConnection] = []
-        self._cancelled = False
+        self._cursors = inspector.Cursors()
 
     def native(self, request: FragmentRequest, alias: str) -> NativeRelation | None:
         """The reader call with everything pinned; None when an Arrow or Excel file is in it."""
@@ -448,9 +442,7 @@ class FilesSnapshot(Snapshot):
             return Stream(pa.RecordBatchReader.from_batches(schema, batches), decode)
 
         cursor = inspector.cursor()
-        with self._lock:
-            self._require_running()
-            self._cursors.append(cursor)
+        self._cursors.add(cursor)
         sources = {}
         for number, (key, table) in enumerate(tables.items()):
             if table.files.format in _STREAMED:
@@ -473,37 +465,24 @@ class FilesSnapshot(Snapshot):
 
     def cancel(self) -> None:
         """Stop what :meth:`read` started."""
-        with self._lock:
-            self._cancelled = True
-            for cursor in self._cursors:
-                cursor.interrupt()
+        self._cursors.cancel()
 
     def close(self) -> None:
         """Close the cursors."""
-        with self._lock:
-            cursors, self._cursors = self._cursors, []
-        for cursor in cursors:
-            cursor.close()
+        self._cursors.close()
 
     def _translated(self, error: Exception) -> Exception:
-        text = str(error)
-        if "interrupt" in text.lower() or self._cancelled:
-            return CancelledError("the query was cancelled")
-        place, found, _ = text.partition("dovetail-data:")
-        if found:
-            message = text[len(place) + len(found) :].splitlines()[0]
-            return DataError(message, source=self._connector.name)
+        source = self._connector.name
+        ended = inspector.ended_by(error, source, cancelled=self._cursors.cancelled)
+        if ended is not None:
+            return ended
         translated = reading_error(error)
-        translated.source = self._connector.name
+        translated.source = source
         return translated
-
-    def _require_running(self) -> None:
-        if self._cancelled:
-            raise CancelledError("the query was cancelled")
 
     def _watched(self, reader: Any) -> Iterator[Any]:
         for batch in reader:
-            self._require_running()
+            self._cursors.check()
             yield batch
 
     def _tables(self, request: FragmentRequest) -> dict[tuple[str, str], FileTable]:

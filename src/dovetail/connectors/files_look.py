@@ -31,7 +31,7 @@ from dovetail.connectors.files_formats import (
 )
 from dovetail.connectors.files_options import render_options, render_value
 from dovetail.connectors.files_text import check_utf8, first_lines, looks_delimited, ragged
-from dovetail.errors import DataError, DovetailError
+from dovetail.errors import DATA_MARK, DataError, DovetailError
 from dovetail.quoting import quote, sql_string
 from dovetail.types import Type, parse_type
 
@@ -131,7 +131,7 @@ class Guard:
             pattern = sql_string(self.pattern)
             cast = f"CASE WHEN regexp_full_match({value}, {pattern}) THEN {plain} END"
         message = sql_string(
-            f"dovetail-data:{label} holds a value that does not fit {self.type} (sample_size = -1 "
+            f"{DATA_MARK}{label} holds a value that does not fit {self.type} (sample_size = -1 "
             "looks at every row for the type; types = {'column': 'VARCHAR'} reads text): "
         )
         checked = (

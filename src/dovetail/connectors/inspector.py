@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from dovetail.errors import DATA_MARK, CancelledError, DataError, DovetailError
 from dovetail.quoting import sql_string
 
 if TYPE_CHECKING:
@@ -120,6 +121,52 @@ def release(attachment: Attachment) -> None:
         if attachment.users == 0:
             _held.pop(attachment.path, None)
             attachment.instance.close()
+
+
+class Cursors:
+    """The cursors of one query, which any thread may cancel."""
+
+    def __init__(self) -> None:
+        self.cancelled = False
+        self._lock = threading.Lock()
+        self._open: list[duckdb.DuckDBPyConnection] = []
+
+    def add(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        """Take a cursor over; once cancelled it is closed instead, with CancelledError."""
+        with self._lock:
+            if not self.cancelled:
+                self._open.append(cursor)
+                return
+        cursor.close()
+        self.check()
+
+    def check(self) -> None:
+        """Raise CancelledError once cancelled."""
+        if self.cancelled:
+            raise CancelledError("the query was cancelled")
+
+    def cancel(self) -> None:
+        """Interrupt what they run; nothing runs on them any more."""
+        with self._lock:
+            self.cancelled = True
+            for cursor in self._open:
+                cursor.interrupt()
+
+    def close(self) -> None:
+        """Close them."""
+        with self._lock:
+            cursors, self._open = self._open, []
+        for cursor in cursors:
+            cursor.close()
+
+
+def ended_by(error: Exception, source: str, *, cancelled: bool) -> DovetailError | None:
+    """What ended a read of ``source`` that did not fail there: a cancel, or a value of its data."""
+    text = str(error)
+    if "interrupt" in text.lower() or cancelled:
+        return CancelledError("the query was cancelled")
+    _, found, message = text.partition(DATA_MARK)
+    return DataError(message.splitlines()[0], source=source) if found else None
 
 
 def stream(

@@ -19,7 +19,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from dovetail.catalog.model import ColumnStatistics, SourceCatalog, TableInfo
 from dovetail.config import PostgresSettings
 from dovetail.connectors import known
-from dovetail.connectors.base import Connector, Estimate, FragmentRequest, Health, NativeSetup
+from dovetail.connectors.base import (
+    Connector,
+    Estimate,
+    FragmentRequest,
+    Health,
+    NativeSetup,
+    connection_lost,
+)
 from dovetail.connectors.extensions import extension_path
 from dovetail.connectors.postgres_catalog import read_catalog
 from dovetail.connectors.postgres_connect import (
@@ -34,7 +41,7 @@ from dovetail.connectors.postgres_fragment import Fragment, render
 from dovetail.connectors.postgres_snapshot import READER_ALIAS, PostgresSnapshot, lane_name
 from dovetail.connectors.postgres_statistics import read_statistics
 from dovetail.connectors.rendered import Rendered, comment
-from dovetail.errors import AuthenticationError, DovetailError, SourceUnavailableError
+from dovetail.errors import AuthenticationError, DovetailError
 from dovetail.quoting import quote, sql_string
 
 if TYPE_CHECKING:
@@ -229,12 +236,8 @@ class PostgresConnector(Connector):
                         return error
             except TimeoutError:
                 return error
-        return SourceUnavailableError(
-            f"source {self.name}: PostgreSQL at {address(self.settings)} closed the connection "
-            "while it was read; run the query again, or see the server's log",
-            source=self.name,
-            retryable=True,
-        )
+        place = f"source {self.name}: PostgreSQL at {address(self.settings)}"
+        return connection_lost(place, self.name)
 
     def cancel_backends(self, pids: list[int]) -> None:
         """Cancel what these backends of our own reader are running."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 
-from dovetail.connectors.postgres_types import DATA_MARK
+from dovetail.connectors.base import connection_lost
 from dovetail.errors import (
+    DATA_MARK,
     AuthenticationError,
     DataError,
     SourceError,
@@ -151,12 +152,7 @@ def source_error(error: BaseException, source: str, where: str) -> SourceError |
             retryable=True,
         )
     if outcome == "gone":
-        return SourceUnavailableError(
-            f"source {source}: PostgreSQL at {where} closed the connection while it was read: "
-            f"{said}",
-            source=source,
-            retryable=True,
-        )
+        return connection_lost(f"source {source}: PostgreSQL at {where}", source, said)
     if outcome == "cancelled":
         return SourceQueryError(
             f"source {source}: PostgreSQL at {where} cancelled the statement: {said}",

@@ -22,10 +22,9 @@ from sqlglot import exp
 
 from dovetail.config import PostgresSettings
 from dovetail.connectors.base import OutputColumn, Wire, checked_cast
+from dovetail.errors import DATA_MARK
 from dovetail.quoting import sql_string
 from dovetail.types import Type, parse_type
-
-DATA_MARK = "dovetail-data:"
 
 
 class TypeRow(NamedTuple):

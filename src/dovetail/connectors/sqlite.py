@@ -335,14 +335,9 @@ class SQLiteSnapshot(Snapshot):
             connection.close()
 
     def _translated(self, error: Exception) -> Exception:
-        text = str(error)
-        if "interrupt" in text.lower() or self._cancelled:
-            return CancelledError("the query was cancelled")
-        place, found, _ = text.partition("dovetail-data:")
-        if found:
-            message = text[len(place) + len(found) :].splitlines()[0]
-            return DataError(message, source=self._connector.name)
-        return self._connector.translate_error(error) or self._connector._unavailable(text)
+        connector = self._connector
+        ended = inspector.ended_by(error, connector.name, cancelled=self._cancelled)
+        return ended or connector.translate_error(error) or connector._unavailable(str(error))
 
     def _private(self) -> tuple[duckdb.DuckDBPyConnection, str]:
         import duckdb

@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from dovetail.errors import DATA_MARK
 from dovetail.quoting import backticked, quote, sql_string
 from dovetail.types import (
     BIGINT,
@@ -261,7 +262,7 @@ def decode(type_: Type, value: str, label: str) -> str:
 
 def _complaint(type_: Type, value: str, label: str) -> str:
     """The text of the error: what the cell holds, told apart by the NUL mark of a misfit."""
-    start = sql_string(f"dovetail-data:{label} holds ")
+    start = sql_string(f"{DATA_MARK}{label} holds ")
     fits = f"a value that does not fit {type_}: "
     return (
         f"{start} || CASE WHEN starts_with({value}, chr(0)) "
@@ -272,7 +273,7 @@ def _complaint(type_: Type, value: str, label: str) -> str:
 
 def _checked_text(value: str, label: str) -> str:
     """Text if it is UTF-8 without NUL bytes, else an error."""
-    start = sql_string(f"dovetail-data:{label} holds ")
+    start = sql_string(f"{DATA_MARK}{label} holds ")
     return (
         f"CASE WHEN {value} IS NULL THEN NULL "
         f"WHEN contains({value}, chr(0)) THEN error({start} || CASE WHEN "

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
-from dovetail.connectors.base import Connector
+from dovetail.connectors.base import Connector, connection_lost
 from dovetail.errors import (
+    DATA_MARK,
     BytesExceededError,
     CancelledError,
     DataError,
@@ -23,7 +24,7 @@ from dovetail.errors import (
 from dovetail.secrets import redact
 
 # Raised by a fragment's decoding; after a quote it is only the SQL that an error repeats.
-_DATA = re.compile(r"(?<!')dovetail-data:(.*)", re.S)
+_DATA = re.compile(rf"(?<!'){DATA_MARK}(.*)", re.S)
 # A fragment's column received as what the catalog says it is.
 _RECEIVED = re.compile(r'CAST\(("(?:[^"]|"")+") AS [^()]+(?:\([\d, ]+\))?\) AS \1')
 
@@ -43,12 +44,7 @@ class BrokenOffError(SourceQueryError):
 
     def connection_lost(self) -> SourceUnavailableError:
         """The same, once it is known that the connection is gone."""
-        return SourceUnavailableError(
-            f"{self.message.partition(':')[0]} closed the connection while it was read; run the "
-            "query again, or see the server's log",
-            source=self.source or "",
-            retryable=True,
-        )
+        return connection_lost(self.message.partition(":")[0], self.source or "")
 
 
 class RefusedPlanError(InternalError):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from dovetail.errors import DATA_MARK
 from dovetail.language.rules.diagnostics import fail
 from dovetail.language.rules.kinds import element_type
 from dovetail.language.rules.state import State, bound_to, filtered
@@ -66,7 +67,7 @@ def integers(solver: Solver, goal: Compound, state: State) -> State:
     spread = sql(
         # A bound that is NULL gives a NULL list, which has no elements.
         "generate_series(_0, CASE WHEN _1 - _0 >= 10000000 THEN "
-        "error('dovetail-data:between generates at most 10000000 integers') ELSE _1 END)",
+        f"error('{DATA_MARK}between generates at most 10000000 integers') ELSE _1 END)",
         low.expression,
         high.expression,
     )

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
+from dovetail.errors import DATA_MARK
 from dovetail.language.rules.choices import cast_value, union_all
 from dovetail.language.rules.diagnostics import Span, fail
 from dovetail.language.rules.kinds import NULL
@@ -337,7 +338,7 @@ def _new_only(relations: Relations, group: _Group, plan: nodes.Plan) -> nodes.Pl
     step = plan.columns[-1]
     limits = relations.limits
     shown = ", ".join(p.shown for p in group.predicates)
-    message = exp.Literal.string(f"dovetail-data:recursion|{shown}|")
+    message = exp.Literal.string(f"{DATA_MARK}recursion|{shown}|")
     guard = sql(
         f"CASE WHEN _0 > {limits.max_iterations} OR _1 > {limits.max_recursive_rows} "
         "THEN error(_2 || _0 || '|' || _1) ELSE _0 END",

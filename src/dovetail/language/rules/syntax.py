@@ -13,6 +13,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any
 
+from dovetail.language.rules.builtins import COMPARING
 from dovetail.language.rules.diagnostics import Diagnostic, RulesError, SourceText, Span, fail
 from dovetail.language.rules.terms import (
     Clause,
@@ -284,7 +285,7 @@ def _unexpected(source: SourceText, start: int, found: Span, expected: set[str])
         )
     if word == "**" and "**" in before:
         return Diagnostic("R001", '"**" does not chain; write parentheses: (A ** B) ** C', found)
-    if word in _WORDS_COMPARED and "COMPARISON" not in expected:
+    if word in COMPARING and "COMPARISON" not in expected:
         return Diagnostic("R001", f'"{word}" does not chain; write two comparisons', found)
     words = {"a term" if e in _OPERANDS else _WORDS.get(e, "") for e in expected} - {""}
     if "a term" in words:
@@ -292,29 +293,6 @@ def _unexpected(source: SourceText, start: int, found: Span, expected: set[str])
     shown = "the full stop" if re.fullmatch(r"\.", word) else f'"{word}"'
     listed = ", ".join(sorted(words)) or "nothing more"
     return Diagnostic("R001", f"{shown} is not expected here; expected: {listed}", found)
-
-
-_WORDS_COMPARED = frozenset(
-    [
-        "=",
-        "\\=",
-        "==",
-        "\\==",
-        "=:=",
-        "=\\=",
-        "<",
-        ">",
-        "=<",
-        ">=",
-        "is",
-        "=@=",
-        "\\=@=",
-        "@<",
-        "@=<",
-        "@>",
-        "@>=",
-    ]
-)
 
 
 class _Builder:
