@@ -25,6 +25,7 @@ from dovetail.workspace.connection_settings import (
     checked_settings,
 )
 from dovetail.workspace.models import ConnectionRow, DatasetRow, now
+from dovetail.workspace.named import find_named
 from dovetail.workspace.paging import slice_page
 from dovetail.workspace.problems import WorkspaceError, not_found, problem_of
 from dovetail.workspace.rights import forget_grants, require, rights_on
@@ -111,9 +112,7 @@ class Connections:
         for known in self._configured.values():
             if known.name.lower() == id_or_name.lower():
                 return known
-        row = session.get(ConnectionRow, id_or_name) or session.scalar(
-            select(ConnectionRow).where(ConnectionRow.name_key == id_or_name.lower())
-        )
+        row = find_named(session, ConnectionRow, id_or_name)
         return None if row is None else _stored(row)
 
     def usable(self, session: Transaction, actor: Actor) -> Sequence[KnownConnection]:

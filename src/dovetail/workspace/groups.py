@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from sqlalchemy import and_, not_, or_, select
 from sqlalchemy.orm import Session as Transaction
@@ -15,6 +16,7 @@ from dovetail.workspace.audit import record
 from dovetail.workspace.connections import require_match
 from dovetail.workspace.datasets import Datasets, show_dataset
 from dovetail.workspace.models import DatasetRow, GroupRow, MemberRow, RelationshipRow, now
+from dovetail.workspace.named import checked_name, require_free
 from dovetail.workspace.paging import contains, page, require_limit
 from dovetail.workspace.problems import WorkspaceError, invalid, not_found, problem_of
 from dovetail.workspace.rights import rights_on, visible, visible_dataset
@@ -24,11 +26,15 @@ from dovetail.workspace.shapes import (
     MemberSchema,
     Membership,
     Page,
+    Problem,
     Relationship,
-    SchemaColumn,
+    Rows,
 )
 from dovetail.workspace.store import Store
 from dovetail.workspace.views import visible_group
+
+S = TypeVar("S")
+V = TypeVar("V")
 
 _JOIN_TYPES = ("inner", "left", "right", "full")
 _MOST_PREVIEWED = 1_000
@@ -44,7 +50,7 @@ class Groups:
     def create(self, actor: Actor, name: str, *, description: str | None = None) -> Group:
         """Raises ``name-taken`` (ignoring case, per owner), ``validation``."""
         actor.require("edit groups")
-        name = _checked_name(name)
+        name = checked_name(name)
         _check_description(description)
         with self._store.write() as session:
             _require_free(session, actor.user_id, name)
@@ -111,7 +117,7 @@ class Groups:
             row = _own_group(session, actor, group_id)
             require_match(if_match, str(row.revision))
             if name is not None:
-                name = _checked_name(name)
+                name = checked_name(name)
                 _require_free(session, row.owner_id, name, but=row.id)
                 row.name, row.name_key = name, name.lower()
             if description is not None:
@@ -233,28 +239,9 @@ class Groups:
     def schemas(self, actor: Actor, group_id: str) -> tuple[MemberSchema, ...]:
         """Every member's columns; one that cannot be read has ``error`` instead."""
         actor.require("read")
-        result = []
-        for member, seen in self._members(actor, group_id):
-            dataset = member.dataset
-            columns: tuple[SchemaColumn, ...] = ()
-            error = None
-            try:
-                _require_seen(member, seen)
-                columns = self._datasets.schema_of(dataset).columns
-            except DovetailError as failure:
-                error = problem_of(failure)
-            result.append(
-                MemberSchema(
-                    member.dataset_id,
-                    dataset.name if seen else None,
-                    member.alias,
-                    _status(member),
-                    dataset.row_count if seen else None,
-                    columns,
-                    error,
-                )
-            )
-        return tuple(result)
+        return self._read_each(
+            actor, group_id, MemberSchema, lambda row: self._datasets.schema_of(row).columns, ()
+        )
 
     def preview(
         self, actor: Actor, group_id: str, *, limit: int = 100
@@ -262,23 +249,38 @@ class Groups:
         """Every member's first rows; one that cannot be read has ``error`` instead."""
         actor.require("read")
         require_limit(limit, _MOST_PREVIEWED)
+
+        def rows_of(row: DatasetRow) -> Rows | None:
+            return self._datasets.preview(actor, row.id, limit=limit)
+
+        return self._read_each(actor, group_id, MemberPreview, rows_of, None)
+
+    def _read_each(
+        self,
+        actor: Actor,
+        group_id: str,
+        made: Callable[[str, str | None, str, str, int | None, V, Problem | None], S],
+        read: Callable[[DatasetRow], V],
+        nothing: V,
+    ) -> tuple[S, ...]:
+        """What ``made`` makes of each member and what is ``read`` of it, or ``nothing`` and why."""
         result = []
         for member, seen in self._members(actor, group_id):
             dataset = member.dataset
-            rows, error = None, None
+            found, error = nothing, None
             try:
                 _require_seen(member, seen)
-                rows = self._datasets.preview(actor, dataset.id, limit=limit)
+                found = read(dataset)
             except DovetailError as failure:
                 error = problem_of(failure)
             result.append(
-                MemberPreview(
+                made(
                     member.dataset_id,
                     dataset.name if seen else None,
                     member.alias,
                     _status(member),
                     dataset.row_count if seen else None,
-                    rows,
+                    found,
                     error,
                 )
             )
@@ -380,26 +382,13 @@ def _changed(row: GroupRow) -> None:
     row.revision += 1
 
 
-def _checked_name(name: str) -> str:
-    name = name.strip()
-    if not 1 <= len(name) <= 100:
-        raise invalid("name", "must be 1 to 100 characters")
-    return name
-
-
 def _check_description(description: str | None) -> None:
     if description is not None and len(description) > 1_000:
         raise invalid("description", "must be 1,000 characters at most")
 
 
 def _require_free(session: Transaction, owner_id: str, name: str, but: str = "") -> None:
-    taken = session.scalar(
-        select(GroupRow.id).where(
-            GroupRow.owner_id == owner_id, GroupRow.name_key == name.lower(), GroupRow.id != but
-        )
-    )
-    if taken is not None:
-        raise WorkspaceError("name-taken", f'there is a group "{name}" already')
+    require_free(session, GroupRow, "group", name, GroupRow.owner_id == owner_id, but=but)
 
 
 def _require_alias_free(alias: str, taken: list[str]) -> None:

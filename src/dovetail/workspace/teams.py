@@ -8,13 +8,12 @@ from sqlalchemy.orm import Session, selectinload
 from dovetail.workspace.access import Actor
 from dovetail.workspace.audit import record
 from dovetail.workspace.models import TeamMemberRow, TeamRow
+from dovetail.workspace.named import checked_name, find_named, require_free
 from dovetail.workspace.paging import contains, page
-from dovetail.workspace.problems import WorkspaceError, invalid, not_found
+from dovetail.workspace.problems import not_found
 from dovetail.workspace.shapes import Page, Team, TeamMember
 from dovetail.workspace.store import Store
 from dovetail.workspace.users import user_named
-
-_LONGEST_NAME = 100
 
 
 class Teams:
@@ -29,9 +28,9 @@ class Teams:
     def create(self, actor: Actor, name: str) -> Team:
         """Raises ``forbidden``, ``name-taken`` (ignoring case), ``validation``."""
         actor.require("administer")
-        name = _checked_name(name)
+        name = checked_name(name)
         with self._store.write() as session:
-            _require_free(session, name)
+            require_free(session, TeamRow, "team", name)
             row = TeamRow(name=name, name_key=name.lower(), members=[])
             session.add(row)
             session.flush()
@@ -70,8 +69,8 @@ class Teams:
         """Raises as :meth:`create`."""
         with self._store.write() as session:
             row = _changeable(session, actor, team_id)
-            name = _checked_name(name)
-            _require_free(session, name, but=row.id)
+            name = checked_name(name)
+            require_free(session, TeamRow, "team", name, but=row.id)
             row.name, row.name_key = name, name.lower()
             record(session, actor, "change team", "team", row.id)
             return _show(row)
@@ -111,9 +110,7 @@ _WITH_MEMBERS = selectinload(TeamRow.members).joinedload(TeamMemberRow.user)
 
 def team_named(session: Session, name_or_id: str) -> TeamRow:
     """A team by id or name; raises ``not-found``."""
-    found = session.get(TeamRow, name_or_id) or session.scalar(
-        select(TeamRow).where(TeamRow.name_key == name_or_id.lower())
-    )
+    found = find_named(session, TeamRow, name_or_id)
     if found is None:
         raise not_found("team")
     return found
@@ -134,19 +131,6 @@ def _changeable(session: Session, actor: Actor, team_id: str) -> TeamRow:
     row = _visible(session, actor, team_id)
     actor.require("administer")
     return row
-
-
-def _checked_name(name: str) -> str:
-    name = name.strip()
-    if not 1 <= len(name) <= _LONGEST_NAME:
-        raise invalid("name", f"must be 1 to {_LONGEST_NAME} characters")
-    return name
-
-
-def _require_free(session: Session, name: str, but: str = "") -> None:
-    taken = select(TeamRow.id).where(TeamRow.name_key == name.lower(), TeamRow.id != but)
-    if session.scalar(taken) is not None:
-        raise WorkspaceError("name-taken", f'there is a team "{name}" already')
 
 
 def _show(row: TeamRow) -> Team:

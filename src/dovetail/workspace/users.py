@@ -23,6 +23,7 @@ from dovetail.workspace.models import (
     UserRow,
     now,
 )
+from dovetail.workspace.named import LONGEST_NAME, checked_name, find_named, require_free
 from dovetail.workspace.paging import contains, page
 from dovetail.workspace.problems import WorkspaceError, invalid, not_found
 from dovetail.workspace.shapes import NewToken, Page, Token, User
@@ -189,14 +190,12 @@ class Users:
 
     def _create(self, actor: Actor | None, name: str, role: str, password: str | None) -> User:
         name = name.strip()
-        if not 1 <= len(name) <= 100 or ":" in name:
-            raise invalid("name", "must be 1 to 100 characters without a colon")
+        if not 1 <= len(name) <= LONGEST_NAME or ":" in name:
+            raise invalid("name", f"must be 1 to {LONGEST_NAME} characters without a colon")
         _require_role(role)
         hashed = None if password is None else _hash(password)
         with self._store.write() as session:
-            taken = select(UserRow.id).where(UserRow.name_key == name.lower())
-            if session.scalar(taken) is not None:
-                raise WorkspaceError("name-taken", f'there is a user "{name}" already')
+            require_free(session, UserRow, "user", name)
             row = UserRow(name=name, name_key=name.lower(), role=role, password_hash=hashed)
             session.add(row)
             session.flush()
@@ -306,8 +305,7 @@ class Users:
     ) -> NewToken:
         """An API token of the actor's own; it never exceeds his role or his token's scopes."""
         actor.require("manage tokens")
-        if not 1 <= len(name.strip()) <= 100:
-            raise invalid("name", "must be 1 to 100 characters")
+        name = checked_name(name)
         unknown = set(scopes) - set(SCOPES)
         if unknown or not scopes:
             raise invalid("scopes", "must be some of these", valid=list(SCOPES))
@@ -323,7 +321,7 @@ class Users:
         life = None if days is None else timedelta(days=days)
         with self._store.write() as session:
             ordered = [scope for scope in SCOPES if scope in scopes]
-            made = _add_token(session, actor.user_id, name.strip(), "api", ordered, life)
+            made = _add_token(session, actor.user_id, name, "api", ordered, life)
             record(session, actor, "create token", "token", made.token.id)
             return made
 
@@ -357,9 +355,7 @@ class Users:
 
 def user_named(session: Session, name_or_id: str) -> UserRow:
     """A user by id or name; raises ``not-found``."""
-    found = session.get(UserRow, name_or_id) or session.scalar(
-        select(UserRow).where(UserRow.name_key == name_or_id.lower())
-    )
+    found = find_named(session, UserRow, name_or_id)
     if found is None:
         raise not_found("user")
     return found

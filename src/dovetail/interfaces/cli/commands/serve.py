@@ -12,6 +12,7 @@ from dovetail.errors import UsageError
 from dovetail.interfaces.cli.declare import Option
 from dovetail.interfaces.cli.options import ConfigFlags, MessageFlags
 from dovetail.interfaces.cli.runtime import Job, Run
+from dovetail.interfaces.cli.store import StoreFlags
 
 # An interface does not import another: the service is a program of its own, which takes over this
 # process. Its settings go by the environment, where other users do not see them.
@@ -22,6 +23,7 @@ _NEEDED = ("fastapi", "uvicorn", "structlog", "sqlalchemy", "prometheus_client")
 
 def serve(
     where: ConfigFlags,
+    kept: StoreFlags,
     messages: MessageFlags,
     host: Annotated[
         str, Option("--host", metavar="ADDRESS", help="Where to listen.")
@@ -44,24 +46,6 @@ def serve(
             "--workers", metavar="N", help="Processes; above 1 needs a store in PostgreSQL.", min=1
         ),
     ] = 1,
-    store: Annotated[
-        str | None,
-        Option(
-            "--store",
-            metavar="URL",
-            envvar="DOVETAIL_STORE",
-            help="Database of the workspace: postgresql://…; unset: a SQLite file.",
-        ),
-    ] = None,
-    workspace: Annotated[
-        str | None,
-        Option(
-            "--workspace",
-            metavar="FOLDER",
-            envvar="DOVETAIL_WORKSPACE",
-            help="Folder of the workspace's files; unset: in your data folder.",
-        ),
-    ] = None,
     migrate: Annotated[
         bool,
         Option("--migrate", help="With --auth users: upgrade a store of an older version."),
@@ -99,8 +83,8 @@ def serve(
         "port": port,
         "auth": auth,
         "workers": workers,
-        "store": store,
-        "folder": workspace,
+        "store": kept.store,
+        "folder": kept.workspace,
         "migrate": migrate,
         "base_path": base_path,
         "hosts": served_host,
