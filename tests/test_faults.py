@@ -337,6 +337,27 @@ def test_type_changed(changing: Place) -> None:
             assert session.sql("SELECT min(c) FROM shop.moving").rows() == [("v100",)]
 
 
+def test_a_type_that_changed_is_noticed_after_the_first_rows(postgres_database: Database) -> None:
+    """Rows are out, so the query cannot begin again; the next one knows."""
+    postgres_database.execute(
+        # More than is handed over ahead of the reader.
+        "CREATE TABLE late AS SELECT n AS v, repeat('x', 100) AS w "
+        "FROM generate_series(1, 400000) n"
+    )
+    config = {"sources": {"shop": postgres_database.source()}, "limits": {"threads": 1}}
+    with dovetail.connect(config) as session:
+        assert session.sql("SELECT max(v) FROM shop.late").rows() == [(400_000,)]
+        postgres_database.execute(
+            "ALTER TABLE late ALTER COLUMN v TYPE text", "INSERT INTO late VALUES ('x', 'x')"
+        )
+        batches = session.sql("SELECT v, w FROM shop.late").batches()
+        next(batches)
+        outcome = failing(lambda: [None for _ in batches], StaleCatalogError, 5)
+        assert 'source shop: column "v" changed its type' in outcome.text
+        assert session.sql("SELECT max(v) FROM shop.late").rows() == [("x",)]
+    assert not our_threads()
+
+
 def test_table_dropped(changing: Place) -> None:
     with left_clean(changing) as session:
         session.sql("SELECT a FROM shop.moving").rows()

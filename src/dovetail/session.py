@@ -208,12 +208,11 @@ class Session:
                 # Then without rules, at last as it is written: that the engine has taken already.
                 form = None if form is False else False
                 refused = f"the engine refuses the optimized plan: {error.message}"
-            except StaleCatalogError as error:
-                # The source changed since its catalog was read: read it again, once.
+            except StaleCatalogError:
+                # The source changed since its catalog was read: it is read again, once.
                 if refreshed:
                     raise
                 refreshed = True
-                self._catalogs.refresh(error.source)
 
     def rules(
         self,
@@ -427,6 +426,11 @@ class Session:
             if on_start is not None:
                 on_start(run.cancel)
 
+        def failed(error: BaseException) -> None:
+            # Once rows are out the query cannot begin again, but the next one will be right.
+            if isinstance(error, StaleCatalogError):
+                self._catalogs.refresh(error.source)
+
         limits = self.config.limits
         return run_query(
             self._engine,
@@ -440,6 +444,7 @@ class Session:
             profile,
             on_progress,
             started,
+            failed,
         )
 
     # -- looking around -------------------------------------------------------------------------

@@ -64,8 +64,10 @@ def run_query(
     profile: Profile,
     on_progress: Callable[[Profile], None] | None = None,
     started: Callable[[Run], None] = lambda run: None,
+    failed: Callable[[BaseException], None] = lambda error: None,
 ) -> Result:
-    """Run ``work``; ``started`` is told of every run that begins.
+    """Run ``work``; ``started`` is told of every run that begins, ``failed`` of what went wrong, in
+    another thread and also once rows have been read.
 
     It runs a second time when nothing has been seen of the first, and only when that can help: a
     warm instance's connections were lost while they were idle, or the engine reads a stream twice.
@@ -81,7 +83,7 @@ def run_query(
             left = replace(
                 limits, timeout=max(0.001, limits.timeout - (time.perf_counter() - begin))
             )
-        run = Run(engine, connectors, work, left, profile, on_progress)
+        run = Run(engine, connectors, work, left, profile, on_progress, failed)
         run.timeout_shown = limits.timeout
         started(run)
         try:
@@ -111,7 +113,9 @@ class Run:
         limits: RunLimits,
         profile: Profile,
         on_progress: Callable[[Profile], None] | None = None,
+        failed: Callable[[BaseException], None] = lambda error: None,
     ) -> None:
+        self._failed = failed
         self._connectors = connectors
         self._work = work
         self._limits = limits
@@ -214,6 +218,8 @@ class Run:
         except BaseException as raised:
             error = self._translate(raised)
         try:
+            if error is not None:
+                self._failed(error)
             self._opened.release()
             self._meter.close()
             if isinstance(error, BrokenOffError) and self._opened.connection_lost:
