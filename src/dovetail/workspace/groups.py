@@ -29,6 +29,7 @@ from dovetail.workspace.shapes import (
     Problem,
     Relationship,
     Rows,
+    SchemaColumn,
 )
 from dovetail.workspace.store import Store
 from dovetail.workspace.views import visible_group
@@ -239,9 +240,12 @@ class Groups:
     def schemas(self, actor: Actor, group_id: str) -> tuple[MemberSchema, ...]:
         """Every member's columns; one that cannot be read has ``error`` instead."""
         actor.require("read")
-        return self._read_each(
-            actor, group_id, MemberSchema, lambda row: self._datasets.schema_of(row).columns, ()
-        )
+        none: tuple[SchemaColumn, ...] = ()
+
+        def columns_of(row: DatasetRow) -> tuple[SchemaColumn, ...]:
+            return self._datasets.schema_of(row).columns
+
+        return self._read_each(actor, group_id, MemberSchema, columns_of, none)
 
     def preview(
         self, actor: Actor, group_id: str, *, limit: int = 100
