@@ -78,8 +78,10 @@ def key_of(a: Side, b: Side, given: Sequence[str]) -> list[str]:
     if not given and (
         not names or {n.lower() for n in names} != {n.lower() for n in b.primary_key}
     ):
+        likely = ",".join(a.primary_key or b.primary_key) or "id,day"
         raise UsageError(
-            "--data tells rows apart by their key: give its columns, such as --key id,day"
+            "--data tells rows apart by their key, and A and B have no primary key in common: give "
+            f"its columns, such as --key {likely}"
         )
     for number, name in enumerate(names):
         if name.lower() in [other.lower() for other in names[:number]]:

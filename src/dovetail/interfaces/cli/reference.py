@@ -10,7 +10,8 @@ _HEAD = """\
 # Command line
 
 This page is the output of `dovetail COMMAND --help`, written by `make regen`; a test fails when it
-is out of date. Data goes to stdout, everything else to stderr.
+is out of date. Data goes to stdout, everything else to stderr. Examples with `crm`, `shop` and
+`exports` run in the folder that `dovetail demo` makes; other files in them are yours.
 
 | exit code | meaning |
 |---|---|

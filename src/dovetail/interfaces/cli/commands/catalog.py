@@ -127,9 +127,9 @@ def describe(
 
     dovetail describe crm.customers
 
-    dovetail describe trades.csv
+    dovetail describe exports/products.csv
 
-    dovetail describe "select * from crm.customers join shop.orders using (id)"
+    dovetail describe "select * from crm.customers join shop.orders using (customer_id)"
     """
     output = choose_output(out, messages.color)
 

@@ -54,7 +54,7 @@ def diff(
 
     dovetail diff --data --key id,day yesterday.csv today.csv
 
-    dovetail diff --data --key id --expect none "select * from shop.orders" lake.orders
+    dovetail diff --data --key order_id --expect none "from shop.orders" orders.parquet
     """
     output = choose_output(out, messages.color)
     expected = parse_expectation(expect)

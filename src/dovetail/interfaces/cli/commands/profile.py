@@ -42,7 +42,7 @@ def profile(
 
     Figures that are approximate, above a million rows, are marked with ~.
 
-    dovetail profile trades.csv
+    dovetail profile exports/products.csv
 
     dovetail profile crm.customers --column country
     """

@@ -124,11 +124,11 @@ def query(
 ) -> Job:
     """Run SQL over any sources and files: one query, or a script of several statements.
 
-    dovetail query "select trader, sum(qty) from 'trades.csv' group by trader"
+    dovetail query "select category, avg(price) from 'exports/products.csv' group by category"
 
-    dovetail query -o top.parquet "select * from crm.customers join shop.orders using (id)"
+    dovetail query -o top.parquet "select * from crm.customers join shop.orders using (customer_id)"
 
-    cat trades.csv | dovetail query --json "select count(*) from stdin"
+    cat exports/products.csv | dovetail query --json "select count(*) from stdin"
 
     dovetail query -f month.sql -p month=2026-01 -o 'month-{n}.csv'
     """

@@ -37,7 +37,7 @@ def shell(
 
     dovetail shell
 
-    dovetail shell --config dovetail.yaml trades.csv
+    dovetail shell --config dovetail.yaml exports/products.csv
     """
     from dovetail.interfaces.cli.adhoc import parse_data
 

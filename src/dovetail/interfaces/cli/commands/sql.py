@@ -63,7 +63,7 @@ def format(
 def expand(where: SourceFlags, messages: MessageFlags, sql: Sql = None, file: File = None) -> Job:
     """Write stars out as columns: *, t.*, EXCLUDE, COLUMNS(*).
 
-    dovetail sql expand "select * exclude (id) from 'trades.csv'"
+    dovetail sql expand "select * exclude (cost) from 'exports/products.csv'"
     """
     text = read_sql(sql, file)
 

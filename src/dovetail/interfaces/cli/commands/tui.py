@@ -35,7 +35,7 @@ def tui(
 ) -> Job:
     """Open the full-screen interface: catalog, editor, results.
 
-    dovetail tui trades.csv
+    dovetail tui exports/products.csv
 
     dovetail tui --config dovetail.yaml --query "from shop.orders"
     """
