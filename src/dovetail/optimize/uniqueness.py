@@ -38,8 +38,8 @@ def unique_by(plan: nodes.Plan, names: Collection[str], sources: Collection[str]
                 if name in read and read[name].column.type.family in _FAMILIES
             }
             return any(
-                key and all((c := table.column(n)) and c.source_name in written for n in key)
-                for key in (table.primary_key, *table.unique_keys)
+                all((c := table.column(n)) and c.source_name in written for n in key)
+                for key in table.keys
             )
         case nodes.Filter() | nodes.Sort() | nodes.Limit():
             return unique_by(plan.input, names, sources)
