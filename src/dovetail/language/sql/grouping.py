@@ -32,7 +32,7 @@ class Grouping:
     def __init__(
         self,
         names: Names,
-        make_item: Callable[[exp.Expression, str], nodes.Item],
+        make_item: Callable[[exp.Expression], nodes.Item],
         keys: list[exp.Expression],
         sets: list[list[int]] | None,
         input_names: set[str],
@@ -44,7 +44,7 @@ class Grouping:
         for key in keys:
             bare = unparenthesized(key)
             if bare not in self._keys:
-                self._keys[bare] = make_item(bare, "key")
+                self._keys[bare] = make_item(bare)
             indexes.append(list(self._keys).index(bare))
         self._sets = None if sets is None else [sorted({indexes[i] for i in s}) for s in sets]
         self._aggregates: dict[exp.Expression, nodes.Item] = {}
@@ -102,7 +102,7 @@ class Grouping:
                 # It counts the rows of the query around, and groups that.
                 raise NotModelled("an aggregate over columns of the outer query alone")
             if node not in self._aggregates:
-                self._aggregates[node.copy()] = self._make_item(node.copy(), "aggregate")
+                self._aggregates[node.copy()] = self._make_item(node.copy())
             return column(self._aggregates[node].column.name)
         if isinstance(node, exp.Column):
             if node.name in self._input_names:
