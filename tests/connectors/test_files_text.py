@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from dovetail.connectors.files_look import all_digits
+from dovetail.connectors.files_guards import all_digits
 from dovetail.errors import DataError
 from tests.connectors.test_files import Folder
 

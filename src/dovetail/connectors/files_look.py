@@ -3,10 +3,6 @@
 A look pins everything that DuckDB would otherwise guess again at read time (delimiter, quotes,
 header, names, types), so what was planned is what is read. It is remembered with the state of the
 files (size, time, inode); when that changes, the look is stale.
-
-DuckDB's readers convert loosely once a column's type is settled: ``1.5`` in a column sniffed as
-BIGINT is read as 2, a time of day in a DATE column is dropped, nanoseconds are cut. Such columns
-are read as text here and converted by a *guard* that accepts only what the type can hold.
 """
 
 from __future__ import annotations
@@ -29,11 +25,12 @@ from dovetail.connectors.files_formats import (
     split_name,
     unpack,
 )
+from dovetail.connectors.files_guards import Guard, guards_of
 from dovetail.connectors.files_options import render_options, render_value
 from dovetail.connectors.files_text import check_utf8, first_lines, looks_delimited, ragged
-from dovetail.errors import DATA_MARK, DataError, DovetailError
+from dovetail.errors import DataError, DovetailError
 from dovetail.quoting import quote, sql_string
-from dovetail.types import Type, parse_type
+from dovetail.types import parse_type
 
 if TYPE_CHECKING:
     import duckdb
@@ -102,75 +99,6 @@ class Look:
                 items.append(f"{guard.decode(name, f'{place}.{column.name}')} AS {name}")
         return f"(SELECT {', '.join(items)} FROM {self.reader})"
 
-
-@dataclass(frozen=True)
-class Guard:
-    """How text becomes a value of ``type``, or an error: by pattern, or by a strptime format."""
-
-    type: Type
-    pattern: str
-    format: str = ""
-
-    def decode(self, value: str, label: str) -> str:
-        """The DuckDB expression; a value that does not fit raises ``dovetail-data:…``."""
-        if self.format:
-            # strptime reads "infinity" and "epoch" as 1900-01-01.
-            cast = (
-                f"CASE WHEN lower({value}) NOT IN ('infinity', '-infinity', 'epoch') "
-                f"THEN CAST(try_strptime({value}, {sql_string(self.format)}) AS {self.type}) END"
-            )
-        else:
-            plain = f"TRY_CAST({value} AS {self.type})"
-            if self.type.family == "timestamp":
-                # A cast to TIMESTAMP drops an offset; the sniffed readers move it to UTC.
-                plain = (
-                    f"CASE WHEN regexp_matches({value}, ':.*[+-]\\d\\d(:?\\d\\d)?$') "
-                    f"THEN CAST(timezone('UTC', TRY_CAST({value} AS TIMESTAMPTZ)) AS {self.type}) "
-                    f"ELSE {plain} END"
-                )
-            pattern = sql_string(self.pattern)
-            cast = f"CASE WHEN regexp_full_match({value}, {pattern}) THEN {plain} END"
-        message = sql_string(
-            f"{DATA_MARK}{label} holds a value that does not fit {self.type} (sample_size = -1 "
-            "looks at every row for the type; types = {'column': 'VARCHAR'} reads text): "
-        )
-        checked = (
-            f"WHEN {value} IS NULL THEN NULL "
-            f"ELSE coalesce({cast}, error({message} || left({value}, 80))) END"
-        )
-        plain = f"TRY_CAST({value} AS {self.type})"
-        as_written = f"CASE WHEN CAST({plain} AS VARCHAR) = {value} THEN {plain} {checked}"
-        if self.type.family == "integer":
-            return f"CASE WHEN {all_digits(value, plain)} THEN {plain} {as_written[5:]}"
-        # Text that is what its value is written as needs no pattern, which costs six times as much.
-        plainly = self.format in ("", _ISO.get(self.type.family)) and self.type.family in _ISO
-        return as_written if plainly else f"CASE {checked}"
-
-
-def all_digits(text: str, number: str) -> str:
-    """A condition that only text can meet whose value is exactly ``number``, its cast.
-
-    Rounding, zeros in front and spaces all make a number of fewer digits than the text has
-    characters. What begins with a 0 may be hexadecimal, and a number of as many digits that is
-    written with an exponent ends in 00. It takes a third of the time that it takes to write the
-    number again and compare.
-    """
-    least = ", ".join(str(10**digits) for digits in range(1, 19))
-    return f"{number} >= ([0, {least}])[strlen({text})] AND {text} >= '1' AND {number} % 100 <> 0"
-
-
-_DATE = r"\d{4}-\d{1,2}-\d{1,2}"
-_CLOCK = r"\d{1,2}:\d{2}(:\d{2}(\.\d{1,6})?)?"
-_ZONE = r" ?(Z|UTC|[+-]\d{2}(:?\d{2})?)"
-# As DuckDB writes them, which is what nearly all files hold.
-_ISO = {"date": "%Y-%m-%d", "timestamp": "%Y-%m-%d %H:%M:%S"}
-_PATTERNS = {
-    "integer": r"\s*[-+]?(0|[1-9][0-9]*)\s*",  # 007 is text, as DuckDB's sniffer has it
-    "date": rf"{_DATE}|-?infinity",
-    "time": _CLOCK,
-    "timestamp": rf"{_DATE}([ T]{_CLOCK}({_ZONE})?)?|-?infinity",
-    "timestamptz": rf"{_DATE}([ T]{_CLOCK}({_ZONE})?)?|-?infinity",
-}
 
 _lock = threading.Lock()
 _looks: OrderedDict[tuple[Any, ...], Look] = OrderedDict()
@@ -278,7 +206,7 @@ def _look_csv(
         sniffed = _sniff_many(connection, files, paths, read_options)
         if not options.get("union_by_name"):
             _require_same_columns(connection, files, paths, read_options)
-    guards = _guards(sniffed, read_options, given_types)
+    guards = guards_of(sniffed, read_options, given_types)
     types = {name: "VARCHAR" if name in guards else type_ for name, type_ in sniffed}
     for option in ("types", "all_varchar", "auto_type_candidates", "sample_size"):
         read_options.pop(option, None)
@@ -415,33 +343,6 @@ def _names_columns(options: Mapping[str, Any]) -> bool:
     return not any(re.fullmatch(r"column\d+", str(name)) for name in types)
 
 
-def _guards(
-    columns: list[tuple[str, str]], options: Mapping[str, Any], given_types: Any
-) -> dict[str, Guard]:
-    """Guards for the columns whose type DuckDB's reader would convert to loosely.
-
-    A type the user chose is converted as DuckDB does it.
-    """
-    if options.get("ignore_errors"):
-        return {}
-    chosen = set()
-    if isinstance(given_types, Mapping):
-        chosen = {str(name).lower() for name in given_types}
-    elif isinstance(given_types, (list, tuple)):
-        chosen = {name.lower() for name, _ in columns[: len(given_types)]}
-    result = {}
-    for name, text in columns:
-        type_ = parse_type(text)
-        pattern = _PATTERNS.get(type_.family)
-        if pattern is None or name.lower() in chosen:
-            continue
-        if type_.family == "integer" and options.get("thousands"):
-            continue
-        by_format = {"date": "dateformat", "timestamp": "timestampformat"}.get(type_.family)
-        result[name] = Guard(type_, pattern, str(options.get(by_format, "")) if by_format else "")
-    return result
-
-
 def _look_json(
     connection: duckdb.DuckDBPyConnection,
     files: FileSet,
@@ -464,7 +365,7 @@ def _look_json(
         alone = f"read_json({_listed(paths)}{render_options({**bare, **left_out})})"
         inside = _describe(connection, alone)
     own = [(c.name, str(c.type)) for c in inside]
-    guards = _guards(own, options, {})
+    guards = guards_of(own, options, {})
     guards = {name: guard for name, guard in guards.items() if guard.type.family != "integer"}
     types = {name: "VARCHAR" if name in guards else type_ for name, type_ in own}
     pinned = {k: v for k, v in options.items() if k not in ("sample_size", "union_by_name")}
