@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from dovetail.catalog.catalogs import Catalogs, near_names
 from dovetail.catalog.model import TableInfo
-from dovetail.connectors.base import Connector, sql_string
+from dovetail.connectors.base import Connector
 from dovetail.errors import DataError, DovetailError, Location, UnknownNameError
+from dovetail.quoting import sql_string
 
 if TYPE_CHECKING:
     from dovetail.connectors.files import FileTable, PathsConnector
