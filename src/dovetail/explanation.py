@@ -12,7 +12,6 @@ from dovetail.plan.diagram import dot, mermaid
 from dovetail.plan.explain import explain as plan_text
 from dovetail.planning import Planned
 
-
 # A statement with more keys than this is shown as it was planned, without them: nobody reads them.
 _MOST_KEYS_SHOWN = 20
 
