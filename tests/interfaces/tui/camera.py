@@ -65,6 +65,7 @@ CAPTIONS = {
     "capped": "At the cap fetching stops; the status says `of more`",
     "plan": "Plan and profile (F6)",
     "plan-folded": "Sections of the plan folded (Enter, `z`)",
+    "profile": "The profile beside the results (Shift+F6), also while a query runs",
     "history": "History (F8)",
     "history-failed": "History: what failed (`:failed`)",
     "help": "The keys of a place (F1), searchable",
