@@ -23,6 +23,7 @@ from sqlglot import exp
 from dovetail.config import PostgresSettings
 from dovetail.connectors.base import OutputColumn, Wire, checked_cast
 from dovetail.errors import DATA_MARK
+from dovetail.plan.expressions import data_type
 from dovetail.quoting import sql_string
 from dovetail.types import Type, parse_type
 
@@ -409,7 +410,7 @@ def _computed_wire(column: OutputColumn, settings: PostgresSettings, source: str
 
 
 def _cast(x: exp.Expression, target: str) -> exp.Expression:
-    return exp.Cast(this=x.copy(), to=exp.DataType.build(target, dialect="postgres"))
+    return exp.Cast(this=x.copy(), to=data_type(target, "postgres"))
 
 
 def _to(target: str) -> Callable[[exp.Expression], exp.Expression]:

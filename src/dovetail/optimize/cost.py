@@ -43,6 +43,8 @@ class Cost:
     cardinality: Cardinality
     capabilities: Mapping[str, Capabilities]
     measured: Callable[[str], float | None] = field(default=lambda source: None)
+    # The plan is kept beside its figure: an id alone could be another plan's tomorrow.
+    _worked: dict[tuple[str, int, float], tuple[nodes.Plan, float]] = field(default_factory=dict)
 
     def transfer(self, source: str, plan: nodes.Plan, rows: float) -> float:
         """Seconds to bring ``rows`` rows of ``plan`` over."""
@@ -53,6 +55,13 @@ class Cost:
 
     def work(self, source: str, plan: nodes.Plan, share: float = 1.0) -> float:
         """Seconds a source needs for ``plan``, above its tables for ``share`` of the rows."""
+        known = self._worked.get((source, id(plan), share))
+        if known is None:
+            known = plan, self._work(source, plan, share)
+            self._worked[source, id(plan), share] = known
+        return known[1]
+
+    def _work(self, source: str, plan: nodes.Plan, share: float) -> float:
         costs = self.capabilities[source].costs
         rows = self.cardinality.rows
 

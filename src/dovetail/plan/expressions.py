@@ -8,6 +8,7 @@ edited in place: each function here returns new trees. A subquery inside an expr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from sqlglot import exp
@@ -288,9 +289,19 @@ def contains(expression: exp.Expression, *kinds: type[exp.Expression]) -> bool:
     return any(isinstance(node, kinds) for node in expression.walk())
 
 
+@lru_cache(maxsize=1024)
+def _parsed_type(text: str, dialect: str) -> exp.DataType:
+    return exp.DataType.build(text, dialect=dialect, udt=True)
+
+
+def data_type(text: str, dialect: str = "duckdb") -> exp.DataType:
+    """The type as sqlglot writes it, read once: a type's text takes as long as a small query's."""
+    return _parsed_type(text, dialect).copy()
+
+
 def typed_null(type_: Type) -> exp.Expression:
     """``CAST(NULL AS type)`` in DuckDB's dialect."""
-    return exp.Cast(this=exp.Null(), to=exp.DataType.build(type_.text, dialect="duckdb", udt=True))
+    return exp.Cast(this=exp.Null(), to=data_type(type_.text))
 
 
 def duckdb_sql(expression: exp.Expression) -> str:
@@ -301,11 +312,11 @@ def duckdb_sql(expression: exp.Expression) -> str:
 
     def visit(node: exp.Expression) -> exp.Expression:
         if isinstance(node, exp.Exists):
-            return exp.Cast(this=exp.Null(), to=exp.DataType.build("BOOLEAN"))
+            return exp.Cast(this=exp.Null(), to=data_type("BOOLEAN"))
         if isinstance(node, exp.In) and node.args.get("query") is not None:
-            return exp.Cast(this=exp.Null(), to=exp.DataType.build("BOOLEAN"))
+            return exp.Cast(this=exp.Null(), to=data_type("BOOLEAN"))
         if isinstance(node, exp.Binary) and isinstance(node.expression, exp.Any | exp.All):
-            return exp.Cast(this=exp.Null(), to=exp.DataType.build("BOOLEAN"))
+            return exp.Cast(this=exp.Null(), to=data_type("BOOLEAN"))
         if isinstance(node, PlanSubquery):
             return typed_null(node.plan.columns[0].type)
         return node

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import TypeVar
 
 from dovetail.catalog.model import ColumnStatistics, TableInfo
+from dovetail.connectors import known
 from dovetail.connectors.base import Connector, Estimate
 from dovetail.connectors.capabilities.translate import Untranslatable
 from dovetail.execution import crew
 from dovetail.optimize.fragments import request_of
 from dovetail.optimize.pushable import only_source, split_filter
 from dovetail.plan import nodes
-from dovetail.plan.expressions import conjunction
+from dovetail.plan.expressions import conjunction, free_columns, has_subquery
 
 _T = TypeVar("_T")
 _PATIENCE = 1.0  # seconds for one answer; over a slow link a round trip takes a tenth of that
@@ -48,9 +49,20 @@ class SourceFacts:
         connector = self._connectors.get(source)
         if connector is None or only_source(plan) != source:
             return None
-        table = connector.capabilities
-        if table.engine_reads:
+        if connector.capabilities.engine_reads:
             return None
+        # To write the question down for the source takes longer than to find its answer by what
+        # the plan says.
+        asked = _asked_of(plan) if connector.place is not None else None
+        found = None if asked is None else known.ESTIMATES.get(connector.login, asked)
+        if found is None:
+            found = self._estimated(connector, source, plan)
+            if found is not None and asked is not None:
+                known.ESTIMATES.keep(connector.login, asked, found)
+        return found
+
+    def _estimated(self, connector: Connector, source: str, plan: nodes.Plan) -> Estimate | None:
+        table = connector.capabilities
         if isinstance(plan, nodes.Filter) and not plan.loose:
             exact, loose, above = split_filter(plan, source, table, lambda note: None)
             predicate = conjunction([*exact, *loose])
@@ -79,3 +91,14 @@ class SourceFacts:
             self._silent.add(source)
             return None
         return found[0]
+
+
+def _asked_of(plan: nodes.Plan) -> Hashable | None:
+    """A filtered table as a key: its name, which column is which, and the predicate."""
+    if not isinstance(plan, nodes.Filter) or not isinstance(plan.input, nodes.Scan):
+        return None
+    if has_subquery(plan.predicate):
+        return None
+    used = free_columns(plan.predicate)
+    read = tuple((c.column.name, c.source_name) for c in plan.input.read if c.column.name in used)
+    return plan.input.label, read, plan.predicate

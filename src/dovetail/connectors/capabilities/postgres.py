@@ -8,6 +8,7 @@ from itertools import product
 from sqlglot import exp
 
 from dovetail.connectors.capabilities import Capabilities, Costs, Entry, Keys
+from dovetail.plan.expressions import data_type
 
 _NUMBERS = ("integer", "decimal")
 _ORDERED = ("<", "<=", ">", ">=")
@@ -15,7 +16,7 @@ _EQUAL = ("=", "<>", "is distinct from", "is not distinct from")
 
 
 def _cast(expression: exp.Expression, type_: str) -> exp.Expression:
-    return exp.Cast(this=expression, to=exp.DataType.build(type_, dialect="postgres"))
+    return exp.Cast(this=expression, to=data_type(type_, "postgres"))
 
 
 def _bytewise(expression: exp.Expression) -> exp.Expression:
@@ -254,7 +255,7 @@ def _keys(value: exp.Expression, operand: str, keys: Keys) -> exp.Expression | N
     array = exp.Literal.string("{" + ",".join(map(_array_item, keys.values)) + "}")
     unnest = exp.Anonymous(
         this="unnest",
-        expressions=[exp.Cast(this=array, to=exp.DataType.build(f"{type_}[]", dialect="postgres"))],
+        expressions=[exp.Cast(this=array, to=data_type(f"{type_}[]", "postgres"))],
     )
     among = exp.In(this=column, query=exp.Subquery(this=exp.select(unnest)))
     return exp.And(this=between, expression=among)

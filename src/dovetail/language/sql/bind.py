@@ -19,7 +19,7 @@ from dovetail.language.sql.bind_tail import is_all, limited, sort_key
 from dovetail.language.sql.bound import Bound, Definition, Definitions, column_names, only
 from dovetail.language.sql.scope import Names, NotModelled, Scope
 from dovetail.plan import nodes
-from dovetail.plan.expressions import column, unparenthesized
+from dovetail.plan.expressions import column, data_type, unparenthesized
 from dovetail.plan.reference import Reference
 from dovetail.types import Type
 
@@ -210,4 +210,4 @@ def _ordered_terms(order: exp.Order, columns: Sequence[nodes.Column]) -> list[ex
 
 
 def _data_type(type_: Type) -> exp.DataType:
-    return exp.DataType.build(type_.text, dialect="duckdb", udt=True)
+    return data_type(type_.text)
