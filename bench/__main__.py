@@ -16,12 +16,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench import fixed, machine, planning, report, rules, scan
+from bench import fixed, late, machine, planning, report, rules, scan
 from bench.places import Address, BadAddressError, Servers
 from bench.tpch import kept, links, measure, plot, site, texts
 from bench.tpch.report import PLOT
 
-PARTS = ("scan", "fixed", "planning", "rules", "tpch")
+PARTS = ("scan", "fixed", "planning", "late", "rules", "tpch")
 USUAL = PARTS[:-1]  # the TPC-H runs take hours
 KINDS = ("postgres", "mysql")
 ROOT = Path(__file__).parents[1]
@@ -172,6 +172,9 @@ class _Measuring:
         self.say(f"loading TPC-H, scale {planning.SCALE:g}, over split {planning.SPLIT}")
         federated = self.stack.enter_context(planning.loaded(self.servers))
         return planning.measure(federated, self.options.rounds, self.say)
+
+    def late(self) -> dict[str, Any]:
+        return late.measure(late.loaded(self.servers, self.say), self.options.rounds, self.say)
 
     def rules(self) -> dict[str, Any]:
         return rules.measure(self.options.rounds, self.say)

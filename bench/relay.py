@@ -1,4 +1,4 @@
-"""A relay on loopback that notes when sources were being waited for: ``python -m bench.relay``.
+"""A relay on loopback that notes waits for sources and counts bytes: ``python -m bench.relay``.
 
 What a query costs beyond its sources cannot be seen from outside or from one thread: drivers wait
 in C, several at a time. So the bench puts this relay between client and servers. A server is being
@@ -7,8 +7,9 @@ is its time less the union of these waits over all connections; the relay's own 
 microseconds per round trip) fall into the query's own time, so the figure is never flattering.
 
 Orders come as lines on standard input: first a JSON list of ``[host, port]`` targets, answered by
-the list of local ports; then each line ``take`` is answered by the waits since the last one, as
-``[target number, start, end]`` in seconds of the monotonic clock, which all processes share.
+the list of local ports; then each line ``take`` is answered by the ``bytes`` of both directions
+and the ``waits`` since the last one, these as ``[target number, start, end]`` in seconds of the
+monotonic clock, which all processes share.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class _Relay:
     selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     waits: list[Wait] = field(default_factory=list)
     connections: list[_Connection] = field(default_factory=list)
+    moved: int = 0
 
     def listen(self) -> list[int]:
         ports = []
@@ -85,6 +87,7 @@ class _Relay:
                     self._settle(connection)
                     connection.asked = now
                 (connection.server if from_client else connection.client).sendall(data)
+                self.moved += len(data)
                 if not from_client:
                     connection.answered = time.monotonic()
                 return
@@ -107,12 +110,18 @@ class _Relay:
         for connection in self.connections:
             if connection.answered is not None:
                 self._settle(connection)
-        print(json.dumps(self.waits), flush=True)
+        print(json.dumps({"waits": self.waits, "bytes": self.moved}), flush=True)
         self.waits.clear()
+        self.moved = 0
 
 
 class Relay:
-    """The bench's side: starts the relay in a process of its own."""
+    """The bench's side: starts the relay in a process of its own.
+
+    ``moved`` are the bytes that came by in both directions before the last :meth:`take`.
+    """
+
+    moved = 0
 
     def __init__(self, targets: Sequence[tuple[str, int]]) -> None:
         self._process = subprocess.Popen(
@@ -126,7 +135,9 @@ class Relay:
 
     def take(self) -> list[Wait]:
         """The waits since the last call."""
-        return [tuple(wait) for wait in self._ask("take")]
+        found = self._ask("take")
+        self.moved = found["bytes"]
+        return [tuple(wait) for wait in found["waits"]]
 
     def _ask(self, line: str) -> Any:
         assert self._process.stdin is not None

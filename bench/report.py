@@ -37,7 +37,7 @@ def page(results: Path) -> str:
     """The whole page; parts that were never measured are left out."""
     kept = {
         part: json.loads(path.read_text())
-        for part in ("scan", "fixed", "planning")
+        for part in ("scan", "fixed", "planning", "late")
         if (path := results / f"{part}.json").exists()
     }
     sections = [_HEAD]
@@ -46,9 +46,8 @@ def page(results: Path) -> str:
     notes = results / "notes.md"
     if notes.exists():
         sections.append("## Notes on this run\n\n" + notes.read_text().strip() + "\n")
-    for part, section in (("scan", _scan), ("fixed", _fixed), ("planning", _planning)):
-        if part in kept:
-            sections.append(section(kept[part]))
+    parts = (("scan", _scan), ("fixed", _fixed), ("planning", _planning), ("late", _late))
+    sections += [section(kept[part]) for part, section in parts if part in kept]
     if kept:
         sections.append(_about(kept))
     if (figures := tpch_figures(results)) is not None:
@@ -183,6 +182,29 @@ def _planning(figures: dict[str, Any]) -> str:
     return (
         "## Planning\n\nMilliseconds to plan TPC-H's queries over split A with the catalog read, "
         f"{figures['rounds']} sessions.\n\n" + _table(head, rows)
+    )
+
+
+def _late(figures: dict[str, Any]) -> str:
+    rows = []
+    for kind, of_kind in figures["sources"].items():
+        for query, of in of_kind.items():
+            seconds = [of[how]["seconds"]["median"] for how in ("with", "without")]
+            moved = [of[how]["bytes"] / 1e6 for how in ("with", "without")]
+            chosen = any("not fetched late" not in text for text in of["decisions"])
+            rows.append(
+                (
+                    KINDS[kind], query, "yes" if chosen else "no",
+                    *(f"{value:.2f}" for value in seconds), *(f"{value:.1f}" for value in moved),
+                )
+            )  # fmt: skip
+    head = ("wide table in", "rows", "chosen", "s, with the rule", "s, without", "MB, with",
+            "MB, without")  # fmt: skip
+    return (
+        f"## Late fetch\n\nA table of {figures['rows']:,} rows with a text of 2 KB each, joined "
+        "with one of the other server; the columns that only reach the result fetched late, by "
+        f"key, or with all rows. {figures['rounds']} alternating runs each, over loopback.\n\n"
+        + _table(head, rows)
     )
 
 

@@ -33,12 +33,13 @@ def check(
     local_sql: str | None = None,
     ordered: bool = False,
     widths: bool = True,
+    pushdown: Mapping[str, str] | None = None,
 ) -> Outcome:
     """Run ``sql`` three ways and compare columns, types and rows.
 
     ``ordered`` compares the order of rows as well. ``widths`` False takes INTEGER and BIGINT for
     the same type: a SQLite column of either declared type is a BIGINT. DOUBLE values may differ by
-    a relative 1e-9.
+    a relative 1e-9. ``pushdown`` is that of ``Session.sql``.
     """
     with local.cursor() as cursor:
         cursor.execute("SET TimeZone='UTC'")
@@ -49,7 +50,7 @@ def check(
         types = [str(column[1]) for column in plain.description]
     outcome: Outcome | None = None
     for rules in (True, False):
-        with session.sql(sql, params, rules=rules) as result:
+        with session.sql(sql, params, rules=rules, pushdown=pushdown) as result:
             rows = rows_of(result)
             made = [type_ for _, type_ in result.columns]
             how = "with all rules" if rules else "without rules"

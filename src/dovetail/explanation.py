@@ -75,17 +75,19 @@ class Explanation:
         """Keys that one fragment's rows teach another: from where, to where, how many pay.
 
         ``share`` is the part of the target's rows expected to be left; ``keys`` how many there
-        were, if analyzed (None: the fragment was not asked).
+        were, if analyzed (None: the fragment was not asked). From no fragment (None) come the keys
+        of rows that the engine has kept.
         """
         if self._planned.federated is None:
             return []
+        numbers = {fragment.number for fragment in self._planned.federated.fragments}
         counted: dict[int, int] = {}
         for fragment in self.profile.fragments if self.profile else ():
             counted |= fragment.keys
         return [
             {
                 "number": f.number,
-                "from_fragment": f.teacher,
+                "from_fragment": f.teacher if f.teacher in numbers else None,
                 "key": f.key,
                 "to_fragment": f.target,
                 "column": f.column,
@@ -220,10 +222,15 @@ def _rows(fragment: Mapping[str, Any]) -> str:
     return f"{expected}; {measured}" if expected else measured
 
 
+def _teacher(wanted: Mapping[str, Any]) -> str:
+    number = wanted["from_fragment"]
+    return "the rows that are kept" if number is None else f"fragment {number}"
+
+
 def _taught(wanted: Mapping[str, Any]) -> str:
     keys = "" if wanted["keys"] is None else f"; there were {wanted['keys']:,}"
     return (
-        f"  keys {wanted['number']}: {wanted['key']} of fragment {wanted['from_fragment']} cuts "
+        f"  keys {wanted['number']}: {wanted['key']} of {_teacher(wanted)} cuts "
         f"down {wanted['column']} of fragment {wanted['to_fragment']} to {wanted['share']:.1%} "
         f"of its rows, by estimate; more than {wanted['most_keys']:,} are sent as a range{keys}"
     )

@@ -300,3 +300,20 @@ def test_text_that_is_no_utf8_names_its_place(postgres_server: Server, road: Any
                 rows(connector, request_for(table), road)
     finally:
         database.drop()
+
+
+def test_the_width_of_what_is_toasted(database: Database) -> None:
+    database.execute(
+        "CREATE TABLE toasted (id int PRIMARY KEY, short text, long text, none text)",
+        "INSERT INTO toasted SELECT i, 'abc', (SELECT string_agg(md5(i || '.' || k), '') "
+        "FROM generate_series(1, 100) k) FROM generate_series(1, 300) i",
+        "ANALYZE toasted",
+    )
+    connector = connector_for(database)
+    try:
+        tables = {table.name: table for table in connector.catalog().tables}
+        widths = {n: s.width or 0.0 for n, s in connector.statistics(tables["toasted"]).items()}
+    finally:
+        connector.close()
+    assert 3_000 < widths["long"] < 5_000
+    assert widths["short"] == 4

@@ -16,12 +16,18 @@ import duckdb
 import dovetail
 from dovetail.optimize import optimizer
 from dovetail.session import Session
+from tests.federated import Federated
 from tests.fuzz.random_queries import Queries, Query
 from tests.fuzz.worlds import World, world
 from tests.servers import Server
 from tests.three_ways import differ, rows_of, same
 
-RULES = tuple(dict.fromkeys(rule.__name__ for rule in optimizer.RULES))
+# Those of the optimizer, and what else can be left out by its name.
+RULES = (
+    *dict.fromkeys(rule.__name__ for rule in optimizer.RULES),
+    *("remove_joins", "group_joins", "partial_aggregates", "presort"),
+    *("dynamic_filters", "late_fetch"),
+)
 QUERIES_PER_WORLD = 300
 MOST_ROWS = 20_000
 LOCAL_SECONDS = 1.5
@@ -33,13 +39,17 @@ Row = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Failure:
-    """A query that was answered wrongly, with the rules as given to ``Session.sql``."""
+    """A query that was answered wrongly, with the rules as given to ``Session.sql``.
+
+    ``forced``: the servers were made to do whatever they can, whatever it costs.
+    """
 
     world: World
     number: int
     query: Query
     rules: Rules
     problem: str
+    forced: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,14 +82,22 @@ def expect(local: duckdb.DuckDBPyConnection, query: Query) -> Expected | None:
 
 
 def judge(
-    session: Session, query: Query, expected: Expected, rules: Rules, *, widths: bool = True
+    session: Session,
+    query: Query,
+    expected: Expected,
+    rules: Rules,
+    *,
+    widths: bool = True,
+    forced: Collection[str] = (),
 ) -> str | None:
     """What is wrong with Dovetail's answer, or None.
 
     Without ``widths`` INTEGER and BIGINT are the same: a SQLite column of either is a BIGINT.
+    ``forced`` are sources that do whatever they can: cost says no to most for so few rows.
     """
+    pushdown = dict.fromkeys(forced, "always")
     try:
-        with session.sql(query.text, rules=rules, timeout=TIMEOUT) as result:
+        with session.sql(query.text, rules=rules, pushdown=pushdown, timeout=TIMEOUT) as result:
             rows = rows_of(result)
             types = [type_ for _, type_ in result.columns]
     except Exception as error:  # DuckDB has an answer: ours that has none is wrong, however it ends
@@ -130,10 +148,16 @@ def _order(rows: Sequence[Row], expected: Sequence[Row], keys: Sequence[int]) ->
     return None
 
 
-def ways(rng: random.Random) -> tuple[Rules, ...]:
-    """All rules; and now one, now some, now all of them off."""
+def ways(rng: random.Random) -> tuple[tuple[Rules, bool], ...]:
+    """All rules; and now none, now one, now some of them off, by cost or by force."""
     some = tuple(rule for rule in RULES if rng.random() < 0.3)
-    return (True, rng.choice((False, some, some, (rng.choice(RULES),))))
+    other = rng.choice((False, some, some, (rng.choice(RULES),), ()))
+    return ((True, False), (other, rng.random() < 0.6))
+
+
+def forceable(federated: Federated) -> tuple[str, ...]:
+    """The sources that do what they are told."""
+    return tuple(name for name in federated.config["sources"] if name in ("pg", "my"))
 
 
 def run(
@@ -146,6 +170,7 @@ def run(
     made = world(seed)
     folder.mkdir(parents=True)
     federated = made.load(folder, server)
+    servers = forceable(federated)
     widths = "sqlite" not in made.places.values()
     try:
         with dovetail.connect(federated.config) as session:
@@ -157,10 +182,11 @@ def run(
                 expected = expect(federated.local, query)
                 if expected is None:
                     continue
-                for rules in ways(rng):
-                    problem = judge(session, query, expected, rules, widths=widths)
+                for rules, forced in ways(rng):
+                    given = servers if forced else ()
+                    problem = judge(session, query, expected, rules, widths=widths, forced=given)
                     if problem:
-                        yield Failure(made, number, query, rules, problem)
+                        yield Failure(made, number, query, rules, problem, forced)
                         break
                 else:
                     yield None

@@ -15,6 +15,7 @@ def report(failure: Failure, server: Callable[[str], Server]) -> str:
     how = {True: "all rules", False: "no pushdown"}.get(  # type: ignore[call-overload]
         failure.rules if isinstance(failure.rules, bool) else None, f"without {failure.rules}"
     )
+    how += ", forced" if failure.forced else ""
     return "\n".join(
         [
             f"seed {failure.world.seed}, query {failure.number}, {how}; again with "

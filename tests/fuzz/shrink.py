@@ -16,7 +16,7 @@ from sqlglot.errors import SqlglotError
 import dovetail
 from dovetail.session import Session
 from tests.federated import Federated
-from tests.fuzz.oracle import RULES, Failure, expect, judge
+from tests.fuzz.oracle import RULES, Failure, expect, forceable, judge
 from tests.fuzz.random_queries import Query
 from tests.fuzz.worlds import TABLES, World
 from tests.servers import Server
@@ -104,7 +104,8 @@ def _problem(federated: Federated, session: Session, query: Query, failure: Fail
     if expected is None:
         return None
     widths = "sqlite" not in failure.world.places.values()
-    return judge(session, query, expected, failure.rules, widths=widths)
+    forced = forceable(federated) if failure.forced else ()
+    return judge(session, query, expected, failure.rules, widths=widths, forced=forced)
 
 
 def _alike(problem: str, other: str) -> bool:

@@ -1,11 +1,12 @@
 """Plan tests as text: a file of blocks, each a query with everything that becomes of it.
 
 A file begins with a ``-- tables`` section of ``place.table (column type, …)`` lines, each followed
-by its rows; ``primary key (column)`` may stand last among the columns. Then come blocks separated
-by ``====``: comment lines (``#``), ``sql`` lines, optional ``expect:`` and ``expect-not:`` lines
-with rule names, and below ``----`` what the runner writes: the bound plan, the plan after each rule
-that fired, the fragments as sent, what was not pushed and the rows. Rows are those of plain DuckDB;
-the query must give them with and without rules.
+by its rows; ``primary key (column, …)`` may stand last among the columns. Then come blocks
+separated by ``====``: comment lines (``#``), ``sql`` lines, optional ``expect:`` and
+``expect-not:`` lines with rule names and a ``pushdown:`` line (``pg=always, my=never``), and below
+``----`` what the runner writes: the bound plan, the plan after each rule that fired, the fragments
+as sent, what was not pushed and the rows. Rows are those of plain DuckDB; the query must give them
+with and without rules.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Block:
     expect: list[str]
     expect_not: list[str]
     ordered: bool
+    pushdown: dict[str, str]
 
 
 def parse(text: str) -> tuple[str, list[Table], list[Block]]:
@@ -54,7 +56,8 @@ def parse(text: str) -> tuple[str, list[Table], list[Block]]:
         if match:
             columns = dict(c.strip().split(" ", 1) for c in re.split(r", (?=[a-z_]+ )", match[3]))
             key = columns.pop("primary", "").removeprefix("key ").strip("()")
-            tables.append(Table(match[1], match[2], Declared(columns, (key,) if key else ())))
+            declared = Declared(columns, tuple(key.split(", ")) if key else ())
+            tables.append(Table(match[1], match[2], declared))
         elif line.startswith("  ") and tables:
             tables[-1].rows.append(line.strip())
     return setup, tables, [_block(part.split(BELOW)[0]) for part in parts]
@@ -64,17 +67,21 @@ def _block(head: str) -> Block:
     expect: list[str] = []
     expect_not: list[str] = []
     sql: list[str] = []
+    pushdown: dict[str, str] = {}
     for line in head.splitlines():
         if line.startswith("expect: "):
             expect += line.removeprefix("expect: ").split(", ")
         elif line.startswith("expect-not: "):
             expect_not += line.removeprefix("expect-not: ").split(", ")
+        elif line.startswith("pushdown: "):
+            pairs = line.removeprefix("pushdown: ").split(", ")
+            pushdown |= (pair.split("=") for pair in pairs)
         elif line and not line.startswith("#"):
             sql.append(line)
     text = "\n".join(sql)
     # The order of rows is part of the answer when the outermost query asks for one.
     tail = re.sub(r"\([^()]*\)", "", text.lower())
-    return Block(head.rstrip("\n") + "\n", text, expect, expect_not, "order by" in tail)
+    return Block(head.rstrip("\n") + "\n", text, expect, expect_not, "order by" in tail, pushdown)
 
 
 def outcome(block: Block, session: Session, local: duckdb.DuckDBPyConnection) -> str:
@@ -84,14 +91,14 @@ def outcome(block: Block, session: Session, local: duckdb.DuckDBPyConnection) ->
         AssertionError: an expected rule did not fire, a forbidden one did, or the three ways of
             running the query differ.
     """
-    explained = session.explain(block.sql)
+    explained = session.explain(block.sql, pushdown=block.pushdown)
     fired = explained.rules
     missing = [rule for rule in block.expect if rule not in fired]
     assert not missing, f"{block.sql}\nfired {fired}, not {missing}"
     wrong = [rule for rule in block.expect_not if rule in fired]
     assert not wrong, f"{block.sql}\nfired {wrong}"
     lines = list(_lines(explained))
-    rows = check(session, local, block.sql, ordered=block.ordered).rows
+    rows = check(session, local, block.sql, ordered=block.ordered, pushdown=block.pushdown).rows
     listed = [", ".join("NULL" if v is None else str(v) for v in row) for row in rows]
     lines += ["rows", *(f"  {row}" for row in (listed if block.ordered else sorted(listed)))]
     return stable("\n".join(lines) + "\n")

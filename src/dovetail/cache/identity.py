@@ -68,6 +68,8 @@ def identity(
             if not state.settled:
                 raise NotKept(f"{state.path} was changed a moment ago, perhaps still is")
     relations = {piece.number: f"fragment_{piece.number}" for piece in work.pieces}
+    if work.kept is not None:
+        relations[work.kept.number] = f"({work.kept.statement(relations)})"
     asked = {
         "form": _FORM,
         "program": [our_version(), _duckdb_version()],

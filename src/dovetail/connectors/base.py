@@ -17,7 +17,7 @@ a :class:`dovetail.errors.DataError` that names table and column; driver message
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -191,8 +191,16 @@ class Snapshot(ABC):
         A connector may run set-up SQL there (``execute`` runs it on the engine connection).
         """
 
-    def prepare(self, requests: list[FragmentRequest]) -> None:  # noqa: B027
-        """Called once with every *stream* fragment of the query before the first ``read``."""
+    def prepare(  # noqa: B027
+        self, requests: list[FragmentRequest], later: Sequence[FragmentRequest] = ()
+    ) -> None:
+        """Called once with every *stream* fragment of the query before the first ``read``.
+
+        ``later`` are streams that are read after the engine's transaction has ended.
+        """
+
+    def stay(self) -> None:  # noqa: B027
+        """Called before the engine's transaction ends: keep what reading ``later`` will need."""
 
     @abstractmethod
     def cancel(self) -> None:

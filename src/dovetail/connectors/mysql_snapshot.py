@@ -14,7 +14,7 @@ import errno
 import os
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dovetail.connectors.base import FragmentRequest, NativeRelation, Snapshot, Stream
@@ -64,7 +64,9 @@ class MySQLSnapshot(Snapshot):
         """Always None: the road is :meth:`read`."""
         return None
 
-    def prepare(self, requests: list[FragmentRequest]) -> None:
+    def prepare(
+        self, requests: list[FragmentRequest], later: Sequence[FragmentRequest] = ()
+    ) -> None:
         """Open as many connections on one snapshot as the fragments can use."""
         with self._opening:
             if not self._sessions and requests:

@@ -2,7 +2,8 @@
 
 They count different values for indexes only. How many groups a column makes, or what part of a
 table has one of its values, then stays a guess that can be wrong by a factor of thousands. So the
-other columns of a table are looked at in a few thousand rows from both ends of its primary key.
+other columns of a table are looked at in a few thousand rows from both ends of its primary key,
+and how long its long texts are in a few of these.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ SELECT COLUMN_NAME, MAX(CARDINALITY) FROM information_schema.STATISTICS
 WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s AND SEQ_IN_INDEX = 1 GROUP BY COLUMN_NAME
 """
 _END_ROWS = 2000  # of each end: 5 ms for a table of 9 columns, read once
+_LONG_ROWS = 50  # of each end: a long value lies on pages of its own
 _MOST_COLUMNS = 40
 _LONGEST = 255  # characters of a text that is worth a look
 # Dates mostly grow with the key: both ends show few of them. Doubles have no two alike.
 _LOOKED_AT = ("text", "integer", "decimal", "boolean")
+_LONG = ("text", "blob", "json")
 
 
 def read_statistics(session: Session, table: TableInfo) -> dict[str, ColumnStatistics]:
@@ -42,6 +45,10 @@ def read_statistics(session: Session, table: TableInfo) -> dict[str, ColumnStati
     if table.kind == "table" and others:
         with contextlib.suppress(DovetailError):  # what the indexes tell is good without
             found |= _look(session, table, others[:_MOST_COLUMNS])
+    long = [c for c in table.columns if c.name not in found and _is_long(c)]
+    if table.kind == "table" and long:
+        with contextlib.suppress(DovetailError):
+            found |= _widths(session, table, long[:_MOST_COLUMNS])
     return found
 
 
@@ -52,23 +59,50 @@ def _worth_a_look(column: ColumnInfo) -> bool:
     return column.type.family != "text" or 0 < numbers[0] <= _LONGEST
 
 
-def _look(
+def _is_long(column: ColumnInfo) -> bool:
+    """Whether its type says nothing of how many bytes a value has."""
+    family = column.type.family
+    return column.unreadable is None and family in _LONG and not _worth_a_look(column)
+
+
+def _widths(
     session: Session, table: TableInfo, columns: Sequence[ColumnInfo]
 ) -> dict[str, ColumnStatistics]:
-    names = [backticked(column.source_name) for column in columns]
+    values = [
+        f"OCTET_LENGTH({backticked(column.source_name)}) AS w{number}"
+        for number, column in enumerate(columns)
+    ]
+    means = ", ".join(f"AVG(w{number})" for number in range(len(columns)))
+    (found,) = session.rows(f"SELECT {means} FROM {_ends(table, values, _LONG_ROWS)}")
+    return {
+        column.name: ColumnStatistics(width=float(width))
+        for column, width in zip(columns, found, strict=True)
+        if width is not None
+    }
+
+
+def _ends(table: TableInfo, values: Sequence[str], rows: int) -> str:
+    """A FROM clause: the ``values`` in so many rows from each end of the primary key."""
     place = f"{backticked(table.source_schema)}.{backticked(table.source_name)}"
-    end = f"SELECT {', '.join(names)} FROM {place}"
-    ends = [f"({end} LIMIT {_END_ROWS})"]
+    end = f"SELECT {', '.join(values)} FROM {place}"
+    ends = [f"({end} LIMIT {rows})"]
     if table.primary_key:
         keys = [c for k in table.primary_key if (c := table.column(k)) is not None]
         ends = [
             f"({end} ORDER BY {', '.join(f'{backticked(k.source_name)} {way}' for k in keys)} "
-            f"LIMIT {_END_ROWS})"
+            f"LIMIT {rows})"
             for way in ("ASC", "DESC")
         ]
+    return f"({' UNION ALL '.join(ends)}) AS looked_at"
+
+
+def _look(
+    session: Session, table: TableInfo, columns: Sequence[ColumnInfo]
+) -> dict[str, ColumnStatistics]:
+    names = [backticked(column.source_name) for column in columns]
     counts = ", ".join(f"COUNT(DISTINCT {name})" for name in names)
     ((seen, *distinct),) = session.rows(
-        f"SELECT COUNT(*), {counts} FROM ({' UNION ALL '.join(ends)}) AS looked_at"
+        f"SELECT COUNT(*), {counts} FROM {_ends(table, names, _END_ROWS)}"
     )
     total = float(table.row_estimate) if table.row_estimate is not None else None
     return {

@@ -81,9 +81,12 @@ class PostgresConnector(Connector):
         """What PostgreSQL computes with DuckDB's meaning."""
         from dovetail.connectors.capabilities import postgres
 
+        made = postgres.CAPABILITIES
         if self.settings.infinite_dates == "null":
-            return replace(postgres.CAPABILITIES, dates_are_exact=False)
-        return postgres.CAPABILITIES
+            made = replace(made, dates_are_exact=False)
+        if self.settings.max_connections == 1:  # no second one to stay in the snapshot
+            made = replace(made, keeps_state=lambda table: False)
+        return made
 
     # --- catalog and planning --------------------------------------------------------------------
 

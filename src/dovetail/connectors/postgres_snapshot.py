@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dovetail.connectors.base import SMALL_ROWS, FragmentRequest, NativeRelation, Snapshot, Stream
@@ -72,6 +72,8 @@ class PostgresSnapshot(Snapshot):
         self._assigned: dict[int, list[int]] = {}  # id of a request → its lanes, by plan_native
         self._begun: set[int] | None = None  # the lanes whose transactions are open
         self._streams_expected = False
+        self._later = 0  # streams that are read after the lanes' transactions
+        self._held: list[tuple[duckdb.DuckDBPyConnection, int]] = []  # for these
         self._exported: str | None = None
         self._cursors: list[duckdb.DuckDBPyConnection] = []
         self._readers: list[_Reader] = []
@@ -161,9 +163,19 @@ class PostgresSnapshot(Snapshot):
 
     # --- streams ---------------------------------------------------------------------------------
 
-    def prepare(self, requests: list[FragmentRequest]) -> None:
+    def prepare(
+        self, requests: list[FragmentRequest], later: Sequence[FragmentRequest] = ()
+    ) -> None:
         """Note that streams will want to share the native lanes' snapshot."""
-        self._streams_expected = bool(requests)
+        self._streams_expected = bool(requests or later)
+        self._later = len(later)
+
+    def stay(self) -> None:
+        """Import the snapshot while the transaction that exported it is open."""
+        for _ in range(self._later):
+            held = self._open_cursor()
+            with self._open:
+                self._held.append(held)
 
     def read(self, request: FragmentRequest) -> Stream:
         """Read a fragment as Arrow over a connection of its own, under the shared snapshot."""
@@ -177,7 +189,9 @@ class PostgresSnapshot(Snapshot):
             if self._begun is not None and self._exported is None:
                 raise InternalError("a stream fragment was not announced with prepare()")
         try:
-            cursor, pid = self._open_cursor()
+            with self._open:
+                held = self._held.pop() if self._held else None
+            cursor, pid = held or self._open_cursor()
             received = cursor.execute(query).to_arrow_reader(_BATCH_ROWS)
         except Exception as error:
             raise self._connector.raised(error) from None

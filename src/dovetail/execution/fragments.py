@@ -3,7 +3,8 @@
 They come on two roads (see :mod:`dovetail.connectors.base`). Streams are fetched ahead in threads
 of their own, so sources work in parallel; native relations are read inside the engine's own
 transaction. What is read more than once, or teaches others its keys before they are asked for
-(:mod:`dovetail.execution.keys`), is kept in a table of the engine.
+(:mod:`dovetail.execution.keys`), is kept in a table of the engine. Fragments that wait for rows
+which the engine works out of the others come last, after the transaction that reads those.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from dovetail.execution.opened import Opened
 from dovetail.execution.profile import FragmentProfile
 from dovetail.execution.stop import Stop
 from dovetail.execution.stream import FragmentStream
-from dovetail.execution.work import Piece, Work
+from dovetail.execution.work import Kept, Piece, Work
 from dovetail.quoting import quote
 
 _In = TypeVar("_In")
@@ -63,7 +64,10 @@ class Fragments:
 
     def open(self) -> dict[int, str]:
         """Open every fragment; SQL for the engine's FROM clause per fragment number."""
-        pieces, opened = self._work.pieces, self._opened
+        opened, kept = self._opened, self._work.kept
+        waiting = kept.late if kept else frozenset()
+        late = [p for p in self._work.pieces if p.number in waiting]
+        pieces = [p for p in self._work.pieces if p.number not in waiting]
         for source, requests in _by_source(pieces).items():
             opened.open_snapshot(source).plan_native(requests)
         native: dict[int, NativeRelation] = {}
@@ -77,35 +81,52 @@ class Fragments:
         self._relations = {number: relation.sql for number, relation in native.items()}
         opened.native = dict(self._relations)
         opened.lease(setups, all_threads=not self._small)
-        self._profiles = {p.number: self._meter.open(p, native.get(p.number)) for p in pieces}
+        self._profiles = {
+            p.number: self._meter.open(p, native.get(p.number)) for p in self._work.pieces
+        }
         self._meter.progress()
         streamed = [p for p in pieces if p.number not in native]
+        streams, later = _by_source(streamed), _by_source(late)
         self._each(
-            lambda item: opened.snapshots[item[0]].prepare(item[1]),
-            list(_by_source(streamed).items()),
+            lambda source: opened.snapshots[source].prepare(
+                streams.get(source, []), later.get(source, [])
+            ),
+            list(streams | later),
         )
         opened.begin()
         # A teacher that can be read only once is put into a table first.
         taught = {lookup.teacher for lookup in self._work.lookups}
         self._kept = self._work.materialize | {p.number for p in streamed if p.number in taught}
-        for stage in self._stages():
+        for stage in self._stages(pieces):
             self._read(stage, native)
+        self._each(lambda source: opened.snapshots[source].stay(), list(later))
         if self._settles():
             opened.commit()
+        if kept is not None:
+            self._keep(kept)
+            self._read(late, native)
         return self._relations
+
+    def _keep(self, kept: Kept) -> None:
+        """Work out rows of what has been read, now that the engine knows how much that is."""
+        statement, opened = kept.statement(self._relations), self._opened
+        self._relations[kept.number] = opened.create_table(kept.number, statement)
+        scanned = {n: relation for n, relation in opened.native.items() if relation in statement}
+        self._meter.measure(opened.instance, scanned)
 
     def _native(self, piece: Piece) -> NativeRelation | None:
         snapshot = self._opened.snapshots[piece.source]
         return snapshot.native(piece.request, f"source_{piece.source}")
 
-    def _stages(self) -> list[list[Piece]]:
+    def _stages(self, pieces: Sequence[Piece]) -> list[list[Piece]]:
         """The fragments in the order of their lessons: every teacher before whom it teaches."""
-        level = {piece.number: 0 for piece in self._work.pieces}
-        for _ in self._work.pieces:
-            for lookup in self._work.lookups:
+        level = {piece.number: 0 for piece in pieces}
+        lookups = [lookup for lookup in self._work.lookups if lookup.target in level]
+        for _ in pieces:
+            for lookup in lookups:
                 level[lookup.target] = max(level[lookup.target], level[lookup.teacher] + 1)
         return [
-            [piece for piece in self._work.pieces if level[piece.number] == stage]
+            [piece for piece in pieces if level[piece.number] == stage]
             for stage in sorted(set(level.values()))
         ]
 

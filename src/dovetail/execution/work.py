@@ -61,13 +61,26 @@ Statement = Callable[[Mapping[int, str]], str]
 """SQL over fragments, given SQL for a FROM clause per fragment number."""
 
 
+@dataclass(frozen=True)
+class Kept:
+    """Rows that are worked out before the fragments ``late`` are read, which wait for their keys.
+
+    They are kept as table ``number``, which is read like a fragment of that number.
+    """
+
+    number: int
+    statement: Statement
+    late: frozenset[int]
+
+
 @dataclass
 class Work:
     """What a run needs to know.
 
     ``statement`` is what to run. ``prepare`` gets the same and returns statements to run before it
     (fallback road), in a fresh instance set up by ``schema_setup``. ``materialize`` lists fragments
-    that are read more than once. ``lookups`` are keys that some fragments wait for.
+    that are read more than once. ``lookups`` are keys that some fragments wait for, ``kept`` the
+    rows whose keys the last of them wait for.
 
     With a ``feed`` the statement runs once for each of its batches; of all these rows ``skip`` are
     left out and ``most`` follow. ``once`` are numbered tables that the statement reads besides
@@ -82,6 +95,7 @@ class Work:
     schema_setup: Sequence[str] = ()
     materialize: frozenset[int] = frozenset()
     lookups: Sequence[KeyLookup] = ()
+    kept: Kept | None = None
     feed: Feed | None = None
     once: Sequence[tuple[int, Statement]] = ()
     skip: int = 0

@@ -20,6 +20,7 @@ from dovetail.connectors.capabilities.translate import Untranslatable
 from dovetail.optimize.context import Context
 from dovetail.optimize.cost import Cost
 from dovetail.optimize.dynamic_filters import DynamicFilter, dynamic_filters
+from dovetail.optimize.late_fetch import late_fetch
 from dovetail.optimize.partial_aggregates import partial_aggregates
 from dovetail.optimize.presort import presorted
 from dovetail.optimize.pushable import check, is_table, only_source, split_filter
@@ -200,8 +201,14 @@ def federate(plan: nodes.Plan, context: Context) -> FederatedPlan:
     filters: tuple[DynamicFilter, ...] = ()
     rows = tuple(cost.cardinality.rows(f.plan) for f in fragments)
     if context.push and "dynamic_filters" not in context.disabled:
+        plain = cut
         cut, filters, rows = dynamic_filters(cut, fragments, rows, context, cost)
         fragments = sorted(fragments_in(cut), key=lambda fragment: fragment.number)
+        if not context.disabled & {"late_fetch", "prune_columns"}:
+            late = late_fetch(plain, cut, rows, filters, context, cost, cutter.decisions.append)
+            if late is not None:
+                cut, filters, rows = late.plan, late.filters, late.rows
+                fragments = list(late.fragments)
     return FederatedPlan(
         cut, tuple(fragments), tuple(cutter.notes), filters, rows, tuple(cutter.decisions)
     )

@@ -82,6 +82,8 @@ def describe(plan: nodes.Plan, found: list[nodes.Plan]) -> str:
         case nodes.With():
             recursive = " recursive" if plan.step is not None else ""
             return f"With {plan.name}{recursive}"
+        case nodes.Kept():
+            return f"Keep rows as {plan.number}"
         case nodes.WithScan():
             return f"Read {plan.name}: {', '.join(c.name for c in plan.outputs)}"
         case _:

@@ -494,3 +494,25 @@ class Fragment(Plan):
     @property
     def columns(self) -> tuple[Column, ...]:
         return self.plan.columns
+
+
+@dataclass(frozen=True)
+class Kept(Plan):
+    """The input's rows, worked out once by the engine and kept in a table. Same columns.
+
+    Fragments above it may wait for its keys. ``number`` goes on where the fragments' end.
+    """
+
+    input: Plan
+    number: int
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return self.input.columns
+
+    @property
+    def inputs(self) -> tuple[Plan, ...]:
+        return (self.input,)
+
+    def _rebuild(self, inputs: tuple[Plan, ...]) -> Plan:
+        return replace(self, input=inputs[0])

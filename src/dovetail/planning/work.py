@@ -11,7 +11,7 @@ from sqlglot import exp
 from dovetail.connectors.base import SMALL_ROWS
 from dovetail.execution.carried import carried
 from dovetail.execution.keys import KeyLookup
-from dovetail.execution.work import Piece, Statement, Work
+from dovetail.execution.work import Kept, Piece, Statement, Work
 from dovetail.optimize.context import Context
 from dovetail.optimize.federate import FederatedPlan
 from dovetail.optimize.fragments import bound, request_of, shown
@@ -34,6 +34,7 @@ def work_of(
     pieces = tuple(_piece(f, federated, context, tag) for f in federated.fragments)
     residual = materialized(federated.plan)
     statement, text = statement_of(residual, names)
+    kept = _kept(federated, residual)
     types = [type_.text for _, type_ in described]
     columns = list(zip(names, types, strict=True))
     return (
@@ -43,9 +44,22 @@ def work_of(
             types,
             materialize=_read_repeatedly(federated.plan) | _joined(federated, pieces, context),
             lookups=tuple(_lookups(federated, context)),
+            kept=kept[0] if kept else None,
         ),
-        carried(text, columns),
+        "\n".join([*(kept[1:] if kept else ()), carried(text, columns)]),
     )
+
+
+def _kept(federated: FederatedPlan, residual: nodes.Plan) -> tuple[Kept, str] | None:
+    """The rows that are kept before fragments are asked for by their keys; the SQL to show."""
+    node = next((node for node in residual.walk() if isinstance(node, nodes.Kept)), None)
+    if node is None:
+        return None
+    names = [c.name for c in node.columns]
+    statement, text = statement_of(node.input, names)
+    late = frozenset(f.target for f in federated.filters if f.teacher == node.number)
+    shown_as = f"CREATE TABLE fragment_{node.number} AS {text};"
+    return Kept(node.number, statement, late), shown_as
 
 
 def retagged(work: Work) -> Work:
@@ -106,7 +120,7 @@ def statement_of(plan: nodes.Plan, names: Sequence[str]) -> tuple[Statement, str
     numbers: list[int] = []
 
     def leaf(plan: nodes.Plan) -> tuple[exp.Expression, Mapping[str, str]]:
-        assert isinstance(plan, nodes.Fragment)
+        assert isinstance(plan, nodes.Fragment | nodes.Kept)
         numbers.append(plan.number)
         table = exp.Table(this=exp.Identifier(this=f"{mark}_{plan.number}_", quoted=True))
         return table, {c.name: c.name for c in plan.columns}
@@ -144,9 +158,11 @@ def _joined(federated: FederatedPlan, pieces: Sequence[Piece], context: Context)
     rows are there it knows their number exactly. Scans that the engine does itself bring their
     own estimates and stay. With two small fragments there is no order to choose.
     """
+    late = any(isinstance(node, nodes.Kept) for node in federated.plan.walk())
     if len(pieces) < 2 or not _joins(federated.plan):
         return frozenset()
-    if len(pieces) == 2 and len(federated.rows) == 2 and max(federated.rows) <= SMALL_ROWS:
+    few = len(pieces) == 2 and len(federated.rows) == 2 and max(federated.rows) <= SMALL_ROWS
+    if few and not late:  # what is late waits until the others have been read
         return frozenset()
     return frozenset(
         piece.number for piece in pieces if not context.capabilities[piece.source].engine_reads

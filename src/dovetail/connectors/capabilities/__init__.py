@@ -14,8 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from sqlglot import exp
+
+if TYPE_CHECKING:
+    from dovetail.catalog.model import TableInfo
 
 Rewrite = Callable[..., exp.Expression]
 
@@ -102,7 +106,8 @@ class Capabilities:
     so. ``closed_derived_tables``: a derived table may not look at the query around it.
     ``sorts_by_index``: rows that are sorted first are grouped in that order. ``keys``
     writes the predicate of a dynamic filter over a value of an operand class (None: it
-    cannot); it may keep more rows.
+    cannot); it may keep more rows. ``keeps_state`` tells whether what is read of a table (the
+    catalog's record) twice in one query is of one snapshot.
     """
 
     kind: str
@@ -125,4 +130,5 @@ class Capabilities:
     keys: Callable[[exp.Expression, str, Keys], exp.Expression | None] = (
         lambda value, operand, keys: None
     )
+    keeps_state: Callable[[TableInfo], bool] = lambda table: False
     costs: Costs = Costs()

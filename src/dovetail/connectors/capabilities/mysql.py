@@ -251,6 +251,8 @@ CAPABILITIES = Capabilities(
     dates_are_exact=False,
     date_or_null=_date_or_null,
     keys=_keys,
+    # other engines know no snapshots
+    keeps_state=lambda table: table.details.get("engine") == "InnoDB",
     costs=Costs(
         scan=0.17e-6,
         join=0.5e-6,

@@ -305,6 +305,7 @@ CAPABILITIES = Capabilities(
     ),
     literal=_literal,
     keys=_keys,
+    keeps_state=lambda table: True,
     costs=Costs(
         scan=0.35e-6,
         join=0.35e-6,
