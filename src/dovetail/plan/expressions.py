@@ -181,13 +181,14 @@ def map_expressions(
     node: nodes.Plan, function: Callable[[exp.Expression], exp.Expression]
 ) -> nodes.Plan:
     """The node with ``function`` applied to its expressions; the same object if none changed."""
-    changed = False
+    old = list(node_expressions(node))
+    made = [function(expression) for expression in old]
+    if all(new is known for new, known in zip(made, old, strict=True)):
+        return node
+    left = iter(made)
 
     def apply(expression: exp.Expression) -> exp.Expression:
-        nonlocal changed
-        result = function(expression)
-        changed = changed or result is not expression
-        return result
+        return next(left)
 
     def items(old: tuple[nodes.Item, ...]) -> tuple[nodes.Item, ...]:
         return tuple(nodes.Item(item.column, apply(item.expression)) for item in old)
@@ -197,32 +198,29 @@ def map_expressions(
             nodes.SortKey(apply(key.expression), key.descending, key.nulls_first) for key in old
         )
 
-    result: nodes.Plan
-    match node:
+    match node:  # in the order of node_expressions
         case nodes.Filter(input=child):
-            result = nodes.Filter(child, apply(node.predicate), node.loose)
+            return nodes.Filter(child, apply(node.predicate), node.loose)
         case nodes.Project(input=child):
-            result = nodes.Project(child, items(node.items))
+            return nodes.Project(child, items(node.items))
         case nodes.Window(input=child):
-            result = nodes.Window(child, items(node.items))
+            return nodes.Window(child, items(node.items))
         case nodes.Unnest(input=child):
-            result = nodes.Unnest(child, items((node.item,))[0])
+            return nodes.Unnest(child, items((node.item,))[0])
         case nodes.Join() if node.condition is not None:
-            result = nodes.Join(node.kind, node.left, node.right, apply(node.condition))
+            return nodes.Join(node.kind, node.left, node.right, apply(node.condition))
         case nodes.Aggregate(input=child):
-            result = nodes.Aggregate(
-                child, items(node.keys), items(node.aggregates), node.grouping_sets
-            )
+            grouped, counted = items(node.keys), items(node.aggregates)
+            return nodes.Aggregate(child, grouped, counted, node.grouping_sets)
         case nodes.Sort(input=child):
-            result = nodes.Sort(child, keys(node.keys))
+            return nodes.Sort(child, keys(node.keys))
         case nodes.Distinct(input=child):
-            result = nodes.Distinct(child, tuple(apply(e) for e in node.on), keys(node.order))
+            return nodes.Distinct(child, tuple(apply(e) for e in node.on), keys(node.order))
         case nodes.Values():
             rows = tuple(tuple(apply(e) for e in row) for row in node.rows)
-            result = nodes.Values(node.outputs, rows)
+            return nodes.Values(node.outputs, rows)
         case _:
             return node
-    return result if changed else node
 
 
 def transform_plan(plan: nodes.Plan, function: Callable[[nodes.Plan], nodes.Plan]) -> nodes.Plan:

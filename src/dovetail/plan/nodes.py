@@ -119,7 +119,8 @@ def _check(condition: bool, message: str) -> None:
 
 def _check_distinct(columns: Sequence[Column], node: str) -> None:
     names = [column.name.lower() for column in columns]
-    _check(len(set(names)) == len(names), f"{node} delivers a column name twice: {names}")
+    if len(set(names)) != len(names):
+        raise InternalError(f"invalid plan: {node} delivers a column name twice: {names}")
 
 
 @dataclass(frozen=True)
