@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from bench.places import Address
 
 JARS = "DOVETAIL_BENCH_JDBC"
+# The manager of drivers does not look into jars that a session adds.
+_DRIVERS = {"postgres": "org.postgresql.Driver", "mysql": "com.mysql.cj.jdbc.Driver"}
 
 
 def opened(order: Order) -> tuple[Run, Callable[[], None]]:
@@ -51,6 +53,7 @@ def _view(spark: Any, table: str, address: Address) -> None:
     scheme = {"postgres": "postgresql", "mysql": "mysql"}[address.kind]
     reader = spark.read.format("jdbc").options(
         url=f"jdbc:{scheme}://{address.host}:{address.port}/{address.database}",
+        driver=_DRIVERS[address.kind],
         dbtable=table,
         user=address.user,
         password=address.password,
