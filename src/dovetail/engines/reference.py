@@ -45,7 +45,7 @@ from dovetail.language.sql.errors import (
     read_report,
 )
 from dovetail.language.sql.judge import Judged, judge, judge_view
-from dovetail.language.sql.meaning import same_meaning
+from dovetail.language.sql.meaning import tree_means
 from dovetail.quoting import quote
 from dovetail.types import Type, parse_type
 
@@ -150,10 +150,14 @@ class DuckDBReference:
                 ("view", definition), lambda: judge_view(definition, connection=self._connection)
             )
 
-    def same_meaning(self, sql_a: str, sql_b: str) -> bool:
-        """:func:`dovetail.language.sql.meaning.same_meaning` on this instance."""
+    def same_meaning(self, judged: Judged, sql: str) -> bool:
+        """Whether DuckDB would answer a text as the query judged, as far as can be proved."""
+        if judged.sql == sql:
+            return True
+        if judged.dynamic_pivot:  # its tree is that of another text
+            return False
         with self._lock:
-            return same_meaning(sql_a, sql_b, self._connection)
+            return tree_means(judged.ast, sql, self._connection)
 
     # -- expressions ------------------------------------------------------------------------
 

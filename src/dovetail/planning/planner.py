@@ -526,7 +526,7 @@ class Planner:
             raise NotModelled("syntax outside the model")
         tree = trees[0]
         # The plan is made from sqlglot's tree, so that tree must say what DuckDB's says.
-        if not self._reference.same_meaning(judged.sql, tree.sql(dialect="duckdb")):
+        if not self._reference.same_meaning(judged, tree.sql(dialect="duckdb")):
             raise NotModelled("syntax that is read in two ways")
         return cast(exp.Expression, tree)
 

@@ -53,8 +53,6 @@ _Scope = frozenset[tuple[str, str]]  # (schema, name) of the CTEs in sight, in l
 
 _NO_LOCATION: Final = 2**64 - 1
 _MAX_TEXT: Final = 1_000_000
-_KEPT: Final = 4
-_serialized: dict[str, dict[str, Any]] = {}
 _SELECT_WORDS: Final = lists.names(
     """
     select with from values table describe desc summarize show pivot pivot_wider unpivot
@@ -210,18 +208,11 @@ def _checked_text(sql: str) -> str:
 
 
 def _serialize(sql: str, connection: Any) -> dict[str, Any]:
-    """What DuckDB makes of the text; nobody changes it. A text is asked for twice while planned."""
-    known = _serialized.get(sql)
-    if known is not None:
-        return known
     row = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchone()
     try:
         answer: dict[str, Any] = json.loads(row[0])
     except RecursionError:
         raise RefusedError("the query is nested too deeply") from None
-    while len(_serialized) >= _KEPT:
-        _serialized.pop(next(iter(_serialized), ""), None)
-    _serialized[sql] = answer
     return answer
 
 

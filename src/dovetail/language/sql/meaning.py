@@ -108,15 +108,27 @@ def same_meaning(sql_a: str, sql_b: str, connection: Any) -> bool:
     """
     if sql_a == sql_b:
         return True
-    first = _normal(sql_a, connection)
-    return first is not None and first == _normal(sql_b, connection)
+    first = _parsed(sql_a, connection)
+    return first is not None and first == _parsed(sql_b, connection)
 
 
-def _normal(sql: str, connection: Any) -> Any:
+def tree_means(statement: dict[str, Any], sql: str, connection: Any) -> bool:
+    """The same of a statement whose tree is there (``Judged.ast``), and a text."""
+    first = _normal([statement])
+    return first is not None and first == _parsed(sql, connection)
+
+
+def _parsed(sql: str, connection: Any) -> Any:
     try:
-        tree = parse_tree(sql, connection)
+        return _normal(parse_tree(sql, connection))
+    except QueryError:
+        return None
+
+
+def _normal(tree: list[dict[str, Any]] | None) -> Any:
+    try:
         return [_value(statement, True) for statement in tree] if tree else None
-    except (RecursionError, QueryError):
+    except RecursionError:
         return None
 
 
