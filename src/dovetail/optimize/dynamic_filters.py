@@ -30,14 +30,13 @@ from dovetail.plan.expressions import (
     KeyFilter,
     column,
     conjunction,
-    conjuncts,
     free_columns,
     has_subquery,
     node_expressions,
     subqueries,
     transform_plan,
 )
-from dovetail.plan.shapes import across, alike, alike_across, passed
+from dovetail.plan.shapes import alike_across, alike_pairs, passed
 
 # By how much the estimate of a number of keys may be wrong: within that, the keys are counted when
 # they are there, and sent if they pay.
@@ -193,11 +192,9 @@ def _into_subquery(outer: nodes.Plan, subquery: nodes.Plan) -> Iterator[_Edge]:
     for node in subquery.walk():
         if not isinstance(node, nodes.Filter):
             continue
-        for part in conjuncts(node.predicate):
-            for teaching in outer.inputs:
-                pair = across(part, teaching, node.input)
-                if pair is not None and alike(teaching.column(pair[0]), node.input.column(pair[1])):
-                    yield from _between(teaching, pair[0], node.input, pair[1])
+        for teaching in outer.inputs:
+            for key, name in alike_pairs(node.predicate, teaching, node.input):
+                yield from _between(teaching, key, node.input, name)
 
 
 def _between(teaching: nodes.Plan, key: str, cut: nodes.Plan, column: str) -> Iterator[_Edge]:

@@ -274,10 +274,9 @@ def _key(scan: nodes.Scan, source: str, context: Context) -> tuple[ColumnInfo, .
         or not capabilities.keeps_state(info)
     ):
         return ()
-    for names in (info.primary_key, *info.unique_keys):
+    for names in info.keys:
         columns = tuple(c for name in names if (c := info.column(name)) is not None)
-        complete = columns and len(columns) == len(names)
-        if complete and all(_is_key(c, capabilities) for c in columns):
+        if len(columns) == len(names) and all(_is_key(c, capabilities) for c in columns):
             return columns
     return ()
 

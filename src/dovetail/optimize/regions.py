@@ -271,13 +271,12 @@ class Partition:
             a, b = pair
             keys = min(rows, self._cost.cardinality.distinct(earlier.plan, a))
             left = keys / self._cost.cardinality.distinct(later.plan, b)
+            if left >= share:
+                continue
             all_rows = self._cost.cardinality.rows(later.plan) * left_over
             saved = self._cost.transfer(later.source, later.plan, all_rows * (1 - left))
-            if (
-                left < share
-                and saved >= STAGE
-                and keys <= most_keys(self._cost, later.source, later.plan, b)
-            ):
+            most = most_keys(self._cost, later.source, later.plan, b)
+            if saved >= STAGE and keys <= most:
                 share = left
                 seconds = keys_sent(self._cost, later.source, later.plan, b, keys, left_over)
         return share, seconds

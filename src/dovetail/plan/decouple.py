@@ -29,7 +29,7 @@ from dovetail.plan.expressions import (
     substitute,
     unparenthesized,
 )
-from dovetail.plan.shapes import Parts, alike, filtered, narrowed
+from dovetail.plan.shapes import Parts, alike, filtered, names_in, narrowed
 from dovetail.types import Type
 
 
@@ -344,7 +344,7 @@ def _set_operation(plan: nodes.SetOperation, outer: nodes.Plan) -> Decoupled | N
 
 def _unused(name: str, plan: nodes.Plan) -> str:
     """``name``, or what is made of it when the plan has it already."""
-    taken = {c.name for node in plan.walk() for c in node.columns}
+    taken = names_in(plan)
     while name in taken:
         name += " again"
     return name

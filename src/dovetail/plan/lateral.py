@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlglot import exp
 
 from dovetail.plan import nodes
@@ -16,7 +18,7 @@ from dovetail.plan.expressions import (
     substitute,
     unparenthesized,
 )
-from dovetail.plan.shapes import filtered
+from dovetail.plan.shapes import composed, filtered
 
 
 def lateral_join(
@@ -28,11 +30,10 @@ def lateral_join(
     """
     if kind not in ("inner", "left"):
         return None
-    inner = right
-    while isinstance(inner, nodes.Project):
-        inner = inner.input
+    inner, values = composed(right, [column(c.name) for c in right.columns])
     if isinstance(inner, nodes.Aggregate) and not inner.keys:
-        return _aggregate(kind, left, right, condition)
+        made = [nodes.Item(c, v) for c, v in zip(right.columns, values, strict=True)]
+        return _aggregate(kind, left, inner, made, condition)
     found = decouple(right, left)
     if found is None:
         return None
@@ -43,30 +44,26 @@ def lateral_join(
 
 
 def _aggregate(
-    kind: nodes.JoinKind, left: nodes.Plan, right: nodes.Plan, condition: exp.Expression | None
+    kind: nodes.JoinKind,
+    left: nodes.Plan,
+    right: nodes.Aggregate,
+    items: Sequence[nodes.Item],
+    condition: exp.Expression | None,
 ) -> nodes.Plan | None:
     """An aggregate has a row for every row of ``left``, also over none of its rows."""
     if condition is not None and unparenthesized(condition) == exp.true():
         condition = None
     if kind == "left" and condition is not None:
         return None
-    values: dict[str, exp.Expression] = {c.name: column(c.name) for c in right.columns}
-    inner = right
-    while isinstance(inner, nodes.Project):
-        items = {i.column.name: i.expression for i in inner.items}
-        values = {name: substitute(value, items) for name, value in values.items()}
-        inner = inner.input
-    if not isinstance(inner, nodes.Aggregate):
-        return None
-    found = decouple_aggregate(inner, left)
+    found = decouple_aggregate(right, left)
     if found is None:
         return None
     groups, counts = found
     joined = nodes.Join("left", left, groups.plan, conjunction(groups.parts))
     made = [nodes.Item(c, column(c.name)) for c in left.columns]
-    for of in right.columns:
-        value = substitute(values[of.name], counts)
+    for item in items:
+        value = substitute(item.expression, counts)
         if is_volatile(value) or has_subquery(value) or free_columns(value) - joined.names:
             return None
-        made.append(nodes.Item(of, value))
+        made.append(nodes.Item(item.column, value))
     return filtered(nodes.Project(joined, tuple(made)), conjuncts(condition))

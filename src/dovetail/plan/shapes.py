@@ -11,6 +11,7 @@ from dovetail.plan.expressions import (
     column,
     conjunction,
     conjuncts,
+    substitute,
     transform_plan,
     unparenthesized,
 )
@@ -58,9 +59,16 @@ def across(part: exp.Expression, left: nodes.Plan, right: nodes.Plan) -> tuple[s
 
 def alike_across(join: nodes.Join) -> Iterator[tuple[str, str]]:
     """Pairs of a left and a right column that the join equates and that compare alike."""
-    for part in conjuncts(join.condition):
-        pair = across(part, join.left, join.right)
-        if pair is not None and alike(join.left.column(pair[0]), join.right.column(pair[1])):
+    return alike_pairs(join.condition, join.left, join.right)
+
+
+def alike_pairs(
+    predicate: exp.Expression | None, left: nodes.Plan, right: nodes.Plan
+) -> Iterator[tuple[str, str]]:
+    """Pairs of columns of both that ``predicate`` equates and that compare alike."""
+    for part in conjuncts(predicate):
+        pair = across(part, left, right)
+        if pair is not None and alike(left.column(pair[0]), right.column(pair[1])):
             yield pair
 
 
@@ -124,6 +132,23 @@ def origin(plan: nodes.Plan, name: str) -> tuple[nodes.Scan, str] | None:
                 if name in child.names:
                     return origin(child, name)
             return None
+
+
+def names_in(plan: nodes.Plan) -> set[str]:
+    """Names of all columns of all nodes, not of those in nested subqueries."""
+    return {c.name for node in plan.walk() for c in node.columns}
+
+
+def composed(
+    plan: nodes.Plan, expressions: Sequence[exp.Expression]
+) -> tuple[nodes.Plan, list[exp.Expression]]:
+    """What is below the projections on top of ``plan``, and ``expressions`` over that."""
+    found = list(expressions)
+    while isinstance(plan, nodes.Project):
+        items = {item.column.name: item.expression for item in plan.items}
+        found = [substitute(expression, items) for expression in found]
+        plan = plan.input
+    return plan, found
 
 
 def unfiltered(plan: nodes.Plan) -> nodes.Plan:

@@ -39,7 +39,7 @@ from dovetail.plan.expressions import (
     transform_plan,
     unparenthesized,
 )
-from dovetail.plan.shapes import Parts, alike, filtered, narrowed
+from dovetail.plan.shapes import Parts, alike, composed, filtered, names_in, narrowed
 
 
 def unnest_subqueries(plan: nodes.Plan, context: Context) -> nodes.Plan:
@@ -183,7 +183,7 @@ class _Joins:
         self, kind: nodes.JoinKind, right: nodes.Plan, condition: exp.Expression | None
     ) -> bool:
         """Join with ``right``, unless an alias has brought its columns here before."""
-        if _names(self.plan) & _names(right):
+        if names_in(self.plan) & names_in(right):
             return False
         self.plan = nodes.Join(kind, self.plan, right, condition)
         return True
@@ -213,11 +213,7 @@ class _Joins:
     def _scalar(self, subquery: nodes.Plan, alone: bool) -> exp.Expression | None:
         if not plan_free_columns(subquery):
             return None
-        value: exp.Expression = column(subquery.columns[0].name)
-        inner = subquery
-        while isinstance(inner, nodes.Project):
-            value = substitute(value, {i.column.name: i.expression for i in inner.items})
-            inner = inner.input
+        inner, (value,) = composed(subquery, [column(subquery.columns[0].name)])
         if has_subquery(value) or is_volatile(value):
             return None
         if free_columns(value) - inner.names - self._outer.names:
@@ -232,10 +228,6 @@ class _Joins:
         if not self._add(kind, found.plan, found.condition):
             return None
         return exp.Paren(this=found.value.copy())
-
-
-def _names(plan: nodes.Plan) -> set[str]:
-    return {c.name for node in plan.walk() for c in node.columns}
 
 
 def _rows_of(subquery: nodes.Plan) -> nodes.Plan:
