@@ -84,6 +84,8 @@ class Camera:
     async def take(self, tui: Tui, name: str, *, calm: bool = True) -> None:
         """Look at the screen under its ``name``, by default when all is quiet."""
         assert name in CAPTIONS
+        if calm:
+            await tui.settle()  # a screen that has just opened takes the keyboard a moment later
         tui.app.clear_notifications()  # they go by themselves, sooner or later
         tui.app.update_status()
         await (tui.settle() if calm else tui.pilot.pause())

@@ -266,11 +266,12 @@ class DovetailApp(App[int]):
             self.update_status()
 
     def update_status(self) -> None:
-        """The status line: mode, place, rows, what is in force, what runs."""
+        """The two lines at the bottom: mode, place, rows, what runs; the keys of the place."""
         if not self._is_set_up or not self.buffers:
             return
         sources = [source.name for source in self.schema.sources]
         parts = status_of(self.buffer, self.session, sources, self.runner.limit)
+        self._hint_line.follow(self.place)
         self._status_line.show([self.mode, self._hint_line.typed, *parts])
         if not self.layout.is_hidden("profile"):
             self._profile.show(self.buffer.shown_run)
@@ -284,9 +285,9 @@ class DovetailApp(App[int]):
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Another pane has the keyboard."""
-        self.update_status()
         if self._is_set_up:
             self._hint_line.show(self.place)
+        self.update_status()
 
     def on_result_pane_changed(self, event: ResultPane.Changed) -> None:
         """The cursor or the view has changed."""
