@@ -72,6 +72,10 @@ class _Cutter:
             return None
         return None if self.context.pushdown.get(source) == "never" else table
 
+    def always(self, source: str) -> bool:
+        """Whether the source does whatever it can, whatever that costs."""
+        return self.context.pushdown.get(source) == "always"
+
     def note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
@@ -84,7 +88,7 @@ class _Cutter:
         if source is None:
             return self._cut_below(plan, delivered)
         whole = nodes.Fragment(source, plan)
-        if self.context.pushdown.get(source) == "always":
+        if self.always(source):
             return whole
         notes, decisions = list(self.notes), list(self.decisions)
         pieces = self._cut_below(plan, delivered)
@@ -124,7 +128,14 @@ class _Cutter:
         if region is not None:
             group = "group_joins" not in self.context.disabled
             partition = Partition(
-                region, self.cost, self.table, self.note, self.cut, self._cut_in_expression, group
+                region,
+                self.cost,
+                self.table,
+                self.note,
+                self.cut,
+                self._cut_in_expression,
+                group,
+                self.always,
             )
             return narrowed(partition.plan(), plan.columns)
         if isinstance(plan, nodes.Filter):

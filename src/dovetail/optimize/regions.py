@@ -5,8 +5,9 @@ may be joined in any order. Leaves of one source that are joined by an equality 
 by one or as one fragment; which is better depends on how many rows either way yields (customers
 and suppliers of one nation, joined at the source, are millions of rows out of thousands), on what
 the join costs there, and on how far keys from other fragments cut the rows down. So partitions are
-compared by cost, greedily, as long as joining two more pieces pays. The order of the joins that
-are left is the engine's affair: by then it knows the exact number of rows of every fragment.
+compared by cost, greedily, as long as joining two more pieces pays; a source that is always pushed
+to joins whatever it can, and cost only says in which order. The order of the joins that are left is
+the engine's affair: by then it knows the exact number of rows of every fragment.
 """
 
 from __future__ import annotations
@@ -110,13 +111,16 @@ class Partition:
         cut: Callable[[nodes.Plan], nodes.Plan],
         cut_expression: Callable[[exp.Expression], exp.Expression],
         group: bool,
+        always: Callable[[str], bool],
     ) -> None:
         """``table`` gives what may be pushed to a source; ``cut`` and ``cut_expression`` cut what
-        is no join of the region; ``group`` False keeps every leaf by itself.
+        is no join of the region; ``group`` False keeps every leaf by itself; ``always`` says of a
+        source whether it joins what it can whatever that costs.
         """
         self._cost = cost
         self._table = table
         self._note = note
+        self._always = always
         self._parts = [cut_expression(part) for part in region.parts]
         self._groups = [self._group_of(cut(leaf)) for leaf in region.leaves]
         self._semi_joins: list[nodes.Join] = []
@@ -183,11 +187,11 @@ class Partition:
     # -- merging --------------------------------------------------------------------------------
 
     def _merge(self) -> None:
-        """Merge groups while that lowers the cost."""
+        """Merge groups while that lowers the cost, or their source is always pushed to."""
         best = self._total(self._groups)
         refused: set[tuple[int, int]] = set()
         while True:
-            found: tuple[float, list[_Group]] | None = None
+            found: tuple[bool, float, list[_Group]] | None = None  # whether it must pay, seconds
             for i, a in enumerate(self._groups):
                 for b in self._groups[i + 1 :]:
                     if a.source is None or a.source != b.source:
@@ -200,12 +204,12 @@ class Partition:
                         continue
                     groups = [g for g in self._groups if g is not a and g is not b]
                     groups.insert(i, merged)
-                    total = self._total(groups)
-                    if found is None or total < found[0]:
-                        found = total, groups
-            if found is None or found[0] >= best:
+                    made = not self._always(a.source), self._total(groups), groups
+                    if found is None or made[:2] < found[:2]:
+                        found = made
+            if found is None or (found[0] and found[1] >= best):
                 return
-            best, self._groups = found
+            _, best, self._groups = found
 
     def _merged(self, a: _Group, b: _Group) -> _Group | None:
         names = a.plan.names | b.plan.names
