@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -215,6 +216,55 @@ def test_history_is_shared_searched_and_holds_no_secrets(tmp_path: Path) -> None
     assert b"broken" not in path.read_bytes()
     shell.close()
     tui.close()
+
+
+def test_a_history_tells_workspaces_apart(tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite"
+    here, there = History(path, workspace="/here"), History(path, workspace="/there")
+    here.add("select 1", "shell")
+    there.add("select 2", "tui")
+    here.add("select 1", "query")  # its neighbour in its own workspace
+    assert [(e.sql, e.interface, e.workspace) for e in here.entries()] == [
+        ("select 1", "query", "/here")
+    ]
+    assert [e.sql for e in here.entries(everywhere=True)] == ["select 1", "select 2"]
+    assert [e.sql for e in History(path).entries("select")] == ["select 1", "select 2"]
+    [other] = there.entries()
+    assert here.entry(other.id) == other  # a number is one of the whole file
+    assert here.clear() == 1
+    assert [e.sql for e in there.entries()] == ["select 2"]
+
+
+def test_histories_of_earlier_forms_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite"
+    with sqlite3.connect(path) as before:
+        before.execute(
+            "CREATE TABLE queries (id INTEGER PRIMARY KEY, sql TEXT NOT NULL,"
+            " started REAL NOT NULL, interface TEXT NOT NULL, parts TEXT NOT NULL, rows INTEGER,"
+            " milliseconds REAL, error TEXT)"
+        )
+        before.execute(
+            "INSERT INTO queries VALUES (7, 'select 1', 1.5, 'tui', '[[\"shop\",1,2,3,\"hit\"]]',"
+            " 2, 3.5, NULL), (9, 'select x', 2.5, 'shell', '[]', NULL, 1.0, 'no x')"
+        )
+        before.execute("PRAGMA user_version = 2")
+    here, there = History(path, workspace="/here"), History(path, workspace="/there")
+    here.add("select 3", "query")
+    assert [(e.id, e.sql) for e in here.entries()] == [
+        (10, "select 3"),
+        (9, "select x"),
+        (7, "select 1"),
+    ]
+    failed, first = there.entries()  # whose they were is not known: they are shown everywhere
+    assert (failed.error, failed.workspace) == ("no x", None)
+    assert (first.started, first.rows, first.milliseconds) == (1.5, 2, 3.5)
+    assert first.cached
+    # The program of before finds its columns, and the number without which it would begin anew.
+    with sqlite3.connect(path) as before:
+        assert before.execute("PRAGMA user_version").fetchone() == (2,)
+        assert before.execute("SELECT count(parts), count(error) FROM queries").fetchone() == (3, 1)
+        before.execute("ALTER TABLE queries ADD COLUMN later TEXT")
+    assert len(History(path, workspace="/here").entries()) == 3
 
 
 def test_a_history_that_cannot_be_written_stops_nobody(tmp_path: Path) -> None:

@@ -278,6 +278,41 @@ def test_history_of_the_terminal(configured: Path, dovetail: Command) -> None:
     assert dovetail("history", "--clear", "--id", "1", **kept).code == 2
 
 
+def test_history_is_that_of_the_configuration_or_the_folder(
+    configured: Path, dovetail: Command, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    kept = {"DOVETAIL_HISTORY": str(configured / "kept.sqlite")}
+    other = tmp_path_factory.mktemp("other") / "other.yaml"
+    other.write_text("sources: {}\n")
+
+    def sqls(*arguments: str) -> list[str]:
+        done = dovetail("history", "--jsonl", *arguments, **kept)
+        return [json.loads(line)["sql"] for line in done.out.splitlines()]
+
+    dovetail("query", "select 1 as here", **kept)
+    dovetail("query", "--config", str(other), "select 2 as there", **kept)
+    assert sqls() == ["select 1 as here"]
+    assert sqls("--config", str(other)) == ["select 2 as there"]
+    assert sqls("--all") == ["select 2 as there", "select 1 as here"]
+    every = dovetail("history", "--all", "--csv", **kept).out.splitlines()
+    assert every[0].endswith(",id,workspace")
+    assert every[1].endswith(f",{other.resolve()}")
+    (configured / "dovetail.yaml").rename(configured / "put-aside.yaml")  # now it is the folder
+    assert sqls() == []
+    dovetail("query", "select 3 as loose", **kept)
+    assert sqls() == ["select 3 as loose"]
+    [line] = map(json.loads, dovetail("stats", "--by", "user", "--jsonl", **kept).out.splitlines())
+    assert line["queries"] == 1
+    every = dovetail("stats", "--by", "user", "--jsonl", "--all", **kept).out.splitlines()
+    assert json.loads(every[0])["queries"] == 3
+    again = dovetail("history", "--run", "1", "--csv", **kept)  # a number is one of all
+    assert again.out == "here\n1\n"
+    dovetail("history", "--clear", **kept)
+    assert sqls("--all") == ["select 2 as there", "select 1 as here"]
+    dovetail("history", "--clear", "--all", **kept)
+    assert sqls("--all") == []
+
+
 def test_history_of_the_service_stands_beside(folder: Path, dovetail: Command) -> None:
     from dovetail.workspace import Workspace, WorkspaceSettings
 

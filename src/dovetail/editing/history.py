@@ -19,14 +19,20 @@ if TYPE_CHECKING:
 
 _KEPT = 10_000
 _OFF = "off"
+# Programs from before a column was added go by this number: they drop a table of another one.
 _VERSION = 2
 # `parts` is a JSON list of one [source, milliseconds, rows, bytes, cache] per fragment.
-_TABLE = """
-CREATE TABLE queries (
-  id INTEGER PRIMARY KEY, sql TEXT NOT NULL, started REAL NOT NULL, interface TEXT NOT NULL,
-  parts TEXT NOT NULL, rows INTEGER, milliseconds REAL, error TEXT
-)
-"""
+_COLUMNS = {
+    "id": "INTEGER PRIMARY KEY",
+    "sql": "TEXT NOT NULL",
+    "started": "REAL NOT NULL",
+    "interface": "TEXT NOT NULL",
+    "parts": "TEXT NOT NULL DEFAULT '[]'",
+    "rows": "INTEGER",
+    "milliseconds": "REAL",
+    "error": "TEXT",
+    "workspace": "TEXT",
+}
 
 
 class Part(NamedTuple):
@@ -44,7 +50,10 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Entry:
-    """One query that was run. ``started`` in seconds since the epoch; ``error`` if it failed."""
+    """One query that was run. ``started`` in seconds since the epoch; ``error`` if it failed.
+
+    ``workspace`` is None for a query from before they were told apart.
+    """
 
     id: int
     sql: str
@@ -54,6 +63,7 @@ class Entry:
     rows: int | None = None
     milliseconds: float | None = None
     error: str | None = None
+    workspace: str | None = None
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -81,14 +91,24 @@ def history_path() -> Path | None:
     return Path(platformdirs.user_state_path("dovetail")) / "history.sqlite"
 
 
+def workspace_name(configuration: Path | None) -> str:
+    """What the work at a terminal belongs to: the configuration in use, else the working folder."""
+    return str(Path.cwd() if configuration is None else configuration.resolve())
+
+
 class History:
     """The history in one file. Several programs may use it at once; threads too.
 
     A history that cannot be written is no reason to stop work: it then holds nothing.
     """
 
-    def __init__(self, path: str | Path | None = None) -> None:
-        """``path`` is the file, :func:`history_path` otherwise; it is made when missing."""
+    def __init__(self, path: str | Path | None = None, *, workspace: str | None = None) -> None:
+        """``path`` is the file, :func:`history_path` otherwise; it is made when missing.
+
+        Queries are kept for ``workspace``, and only its own are found, and those from before
+        workspaces were told apart; None finds those of all.
+        """
+        self._workspace = workspace
         file = Path(path) if path is not None else history_path()
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
@@ -125,16 +145,18 @@ class History:
             rows,
             milliseconds,
             None if error is None else redact(error),
+            self._workspace,
         )
         with self._lock, suppress(sqlite3.Error):
             last = self._connection.execute(
-                "SELECT id, sql FROM queries ORDER BY id DESC LIMIT 1"
+                "SELECT id, sql FROM queries WHERE workspace IS ? ORDER BY id DESC LIMIT 1",
+                (self._workspace,),
             ).fetchone()
             if last is not None and last[1] == text:
                 self._connection.execute("DELETE FROM queries WHERE id = ?", (last[0],))
             self._connection.execute(
-                "INSERT INTO queries (sql, started, interface, parts, rows, milliseconds, error)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO queries (sql, started, interface, parts, rows, milliseconds, error,"
+                " workspace) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 values,
             )
             self._connection.execute(
@@ -152,13 +174,15 @@ class History:
         source: str | None = None,
         since: float | None = None,
         until: float | None = None,
+        everywhere: bool = False,
     ) -> list[Entry]:
         """Queries, newest first. ``text`` must stand in them, its words in any order.
 
         ``slower_than`` is in milliseconds, ``since`` and ``until`` in seconds since the epoch.
+        ``everywhere`` finds those of all workspaces.
         """
-        conditions = ["true"]
-        values: list[str | float] = []
+        here, values = self._narrowed(everywhere)
+        conditions = [here]
         for word in text.split():
             conditions.append("instr(lower(sql), ?) > 0")
             values.append(word.lower())
@@ -182,9 +206,15 @@ class History:
         )
 
     def entry(self, id: int) -> Entry | None:
-        """The query of that number."""
+        """The query of that number, of whatever workspace."""
         found = self._read("WHERE id = ?", [id])
         return found[0] if found else None
+
+    def _narrowed(self, everywhere: bool = False) -> tuple[str, list[str | float]]:
+        """The condition of what is found, and its values."""
+        if everywhere or self._workspace is None:
+            return "true", []
+        return "(workspace = ? OR workspace IS NULL)", [self._workspace]
 
     def _read(self, condition: str, values: list[str | float]) -> list[Entry]:
         if self._connection is None:
@@ -192,8 +222,8 @@ class History:
         with self._lock:
             try:
                 found = self._connection.execute(
-                    "SELECT id, sql, started, interface, parts, rows, milliseconds, error "
-                    f"FROM queries {condition}",
+                    "SELECT id, sql, started, interface, parts, rows, milliseconds, error,"
+                    f" workspace FROM queries {condition}",
                     values,
                 ).fetchall()
             except sqlite3.Error:
@@ -204,11 +234,12 @@ class History:
         ]
 
     def clear(self) -> int:
-        """Forget everything; how many queries that was."""
+        """Forget what can be found; how many queries it was."""
         if self._connection is None:
             return 0
+        here, values = self._narrowed()
         with self._lock:
-            count = self._connection.execute("DELETE FROM queries").rowcount
+            count = self._connection.execute(f"DELETE FROM queries WHERE {here}", values).rowcount
             self._connection.commit()
             self._connection.execute("VACUUM")  # what was deleted would stay readable in the file
         return count
@@ -221,12 +252,27 @@ class History:
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
-    """Make the table; one of an earlier form is given up."""
-    if connection.execute("PRAGMA user_version").fetchone()[0] == _VERSION:
+    """Make the table, or a new one for what a table of an earlier form holds."""
+    if _has_all(connection):
         return
     connection.execute("BEGIN IMMEDIATE")
-    if connection.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
-        connection.execute("DROP TABLE IF EXISTS queries")
-        connection.execute(_TABLE)
+    if not _has_all(connection):  # another program was not faster
+        kept = ", ".join(name for name in _columns(connection) if name in _COLUMNS)
+        if kept:
+            connection.execute("ALTER TABLE queries RENAME TO earlier")
+        columns = ", ".join(f"{name} {type_}" for name, type_ in _COLUMNS.items())
+        connection.execute(f"CREATE TABLE queries ({columns})")
+        if kept:
+            connection.execute(f"INSERT INTO queries ({kept}) SELECT {kept} FROM earlier")
+            connection.execute("DROP TABLE earlier")
         connection.execute(f"PRAGMA user_version = {_VERSION}")
     connection.commit()
+
+
+def _has_all(connection: sqlite3.Connection) -> bool:
+    """Whether the table has every column; a later program's may have more."""
+    return _COLUMNS.keys() <= set(_columns(connection))
+
+
+def _columns(connection: sqlite3.Connection) -> list[str]:
+    return [row[1] for row in connection.execute("PRAGMA table_info(queries)")]

@@ -136,11 +136,19 @@ def test_history_is_searched_and_inserted(play: Play, tmp_path: Path) -> None:
     history.add("select 1 as first", "cli", rows=1, milliseconds=3.0)
     history.add("select boom", "shell", error="no column boom")
     history.add("select password = 'x'", "shell")
+    elsewhere = History(tmp_path / "kept.sqlite", workspace="/elsewhere")
+    elsewhere.add("select 2 as elsewhere", "cli")
+    elsewhere.close()
+    history.close()
+    history = History(tmp_path / "kept.sqlite", workspace="/here")
 
     async def scenario(tui: Tui) -> None:
         await tui.keys("<f8>")
         assert "select 1 as first" in tui.screen()
-        await tui.keys(":failed")
+        assert "select 2 as elsewhere" not in tui.screen()
+        await tui.keys(":all")
+        assert "select 2 as elsewhere" in tui.screen()
+        await tui.keys("<escape><f8>:failed")
         assert "select boom" in tui.screen()
         assert "no column boom" in tui.screen()
         await tui.keys("<escape><f8>slctbm")  # letters in order

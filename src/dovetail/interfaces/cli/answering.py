@@ -233,9 +233,9 @@ class Answering:
 
     def _remember(self) -> None:
         """Keep what was run, for `dovetail history`."""
-        from dovetail.editing.history import History
+        from dovetail.editing.history import History, workspace_name
 
-        history = History()
+        history = History(workspace=workspace_name(self._session.config.path))
         for entry in self._past:
             history.add(entry.pop("sql"), "query", **entry)
         history.close()

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
-from dovetail.editing.history import Entry, History
+from dovetail.editing.history import Entry, History, workspace_name
 from dovetail.errors import UsageError
 from dovetail.interfaces.cli.declare import Option
+from dovetail.interfaces.cli.options import ConfigFlags
 from dovetail.interfaces.cli.output import Output, write_rows
 from dovetail.interfaces.cli.runtime import Run
 from dovetail.interfaces.cli.store import StoreFlags, opened
@@ -33,6 +34,10 @@ Since = Annotated[
     Option("--since", metavar="WHEN", help="Only later: 2026-01-31, or 30m, 24h, 7d, 2w ago."),
 ]
 Until = Annotated[str | None, Option("--until", metavar="WHEN", help="Only earlier; as --since.")]
+Everywhere = Annotated[
+    bool,
+    Option("--all", help="The terminal's under every configuration and in every folder."),
+]
 Whose = Annotated[
     str | None, Option("--user", metavar="NAME", help="Only of this user of the workspace.")
 ]
@@ -52,33 +57,21 @@ class Past:
     sources: tuple[str, ...]
     sql: str
     id: str
+    workspace: str | None = None
+    """The configuration or the folder at the terminal; None for those of the service."""
 
 
-def terminal() -> Any:
-    """The history of this user's terminal, closed at the end of a ``with`` block."""
+def terminal(config: ConfigFlags, everywhere: bool = False) -> Any:
+    """The history of this user's terminal, closed at the end of a ``with`` block.
+
+    It is that of the workspace that ``config`` means, unless it is wanted of ``everywhere``.
+    """
     from contextlib import closing
 
-    return closing(History())
+    from dovetail.config_load import find
 
-
-def of_terminal(
-    text: str, limit: int, failed: bool, since: datetime | None, until: datetime | None
-) -> Iterator[Past]:
-    """Queries of the terminal, newest first, ``limit`` at most."""
-    with terminal() as kept:
-        for entry in entries_of(kept, text, limit, failed, since, until):
-            yield Past(
-                began(entry),
-                entry.interface,
-                None,
-                status_of(entry),
-                entry.milliseconds,
-                entry.rows,
-                entry.bytes,
-                entry.sources,
-                entry.sql,
-                str(entry.id),
-            )
+    workspace = None if everywhere else workspace_name(find(config.config)[0])
+    return closing(History(workspace=workspace))
 
 
 def entries_of(
@@ -96,6 +89,23 @@ def entries_of(
         failed=failed,
         since=since.timestamp() if since is not None else None,
         until=until.timestamp() if until is not None else None,
+    )
+
+
+def past_of_terminal(entry: Entry) -> Past:
+    """A query of the terminal."""
+    return Past(
+        began(entry),
+        entry.interface,
+        None,
+        status_of(entry),
+        entry.milliseconds,
+        entry.rows,
+        entry.bytes,
+        entry.sources,
+        entry.sql,
+        str(entry.id),
+        entry.workspace,
     )
 
 
@@ -159,8 +169,11 @@ def past_of(one: QueryRun) -> Past:
     )
 
 
-def write_past(output: Output, found: list[Past], run: Run) -> None:
-    """Write a listing of queries; on one line each where people read it."""
+def write_past(output: Output, found: list[Past], run: Run, everywhere: bool = False) -> None:
+    """Write a listing of queries; on one line each where people read it.
+
+    ``everywhere`` has a column for the workspace of the terminal.
+    """
     columns = [
         ("when", "VARCHAR"),
         ("where", "VARCHAR"),
@@ -172,6 +185,7 @@ def write_past(output: Output, found: list[Past], run: Run) -> None:
         ("sources", "VARCHAR"),
         ("sql", "VARCHAR"),
         ("id", "VARCHAR"),
+        *([("workspace", "VARCHAR")] if everywhere else []),
     ]
     rows = [
         (
@@ -185,6 +199,7 @@ def write_past(output: Output, found: list[Past], run: Run) -> None:
             ", ".join(one.sources) or None,
             _first_line(one.sql) if output.form.for_eyes else one.sql,
             one.id,
+            *([one.workspace] if everywhere else []),
         )
         for one in found
     ]

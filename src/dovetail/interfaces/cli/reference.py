@@ -29,7 +29,8 @@ A flag that every command has may also stand before the command. The configurati
 configuration folder; the first that is found is used alone. `NO_COLOR`, `FORCE_COLOR`, `TERM=dumb`
 and `DOVETAIL_FORMAT` are respected; a flag beats them all. What `query` runs is kept, without
 values of parameters, in the history that `dovetail history` lists and the shell searches with
-Ctrl-R; `DOVETAIL_HISTORY` names another file, and `off` keeps nothing.
+Ctrl-R: that of the configuration in use, or of the working folder without one. `DOVETAIL_HISTORY`
+names another file, and `off` keeps nothing.
 
 The formats:
 

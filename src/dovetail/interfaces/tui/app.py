@@ -20,7 +20,7 @@ from textual.widgets import Static
 from textual.worker import WorkerFailed
 
 from dovetail.config import TuiSettings
-from dovetail.editing.history import History
+from dovetail.editing.history import History, workspace_name
 from dovetail.editing.schema import Schema
 from dovetail.editing.statements import statements_of
 from dovetail.errors import DovetailError, InternalError
@@ -84,8 +84,8 @@ class DovetailApp(App[int]):
         self._bindings = BindingsMap(_binding(key, item) for item in self.keys_of("everywhere")
                                      for key in item.keys)  # fmt: skip
         self.session = session
-        self.history = history if history is not None else History()
-        workspace = str(session.config.path.resolve()) if session.config.path else str(Path.cwd())
+        workspace = workspace_name(session.config.path)
+        self.history = history if history is not None else History(workspace=workspace)
         self.drafts = drafts if drafts is not None else Drafts(workspace)
         self.copier = clipboard or Clipboard(self.copy_to_clipboard)
         self.schema = Schema(session, self._names_changed)

@@ -66,7 +66,7 @@ class Screens(CommandBase):
             if answer[1] == "run":
                 self.app.app_action("run")
 
-        hint = "Enter inserts · Ctrl+Enter or F5 runs · :failed :slow @source narrow it"
+        hint = "Enter inserts · Ctrl+Enter or F5 runs · :failed :slow @source :all choose"
         self.app.push_screen(ListScreen("history", find, hint), chosen)
 
     def _screen_text(self, title: str, text: str) -> None:

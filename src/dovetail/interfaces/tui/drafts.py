@@ -46,7 +46,7 @@ class Drafts:
     """
 
     def __init__(self, workspace: str, folder: Path | None = None) -> None:
-        """``workspace`` names the configuration (its path), whose layout is remembered."""
+        """``workspace`` is that of :func:`dovetail.editing.history.workspace_name`."""
         import hashlib
 
         base = folder if folder is not None else state_folder()

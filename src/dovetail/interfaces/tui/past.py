@@ -17,8 +17,9 @@ _ERROR = 44  # characters of an error beside its query
 
 
 def past_queries(history: History, wanted: str) -> list[Entry]:
-    """Newest first: ``:failed``, ``:slow`` and ``@source`` narrow it, other words must stand in the
-    text; where none has them all, their letters in order will do."""
+    """Newest first: ``:failed``, ``:slow`` and ``@source`` narrow it, ``:all`` takes those of all
+    workspaces in, other words must stand in the text; where none has them all, their letters in
+    order will do."""
     words = wanted.split()
     source = next((word[1:] for word in words if word.startswith("@")), None)
     text = " ".join(word for word in words if word[0] not in ":@")
@@ -30,6 +31,7 @@ def past_queries(history: History, wanted: str) -> list[Entry]:
             failed=":failed" in words,
             slower_than=_SLOW_MILLISECONDS if ":slow" in words else None,
             source=source,
+            everywhere=":all" in words,
         )
 
     found = entries(text, _LISTED)

@@ -8,16 +8,19 @@ from typing import Annotated, Any
 
 from dovetail.errors import UsageError
 from dovetail.interfaces.cli.declare import Argument, Option
-from dovetail.interfaces.cli.options import MessageFlags, OutputFlags, SourceFlags
+from dovetail.interfaces.cli.options import ConfigFlags, MessageFlags, OutputFlags, SourceFlags
 from dovetail.interfaces.cli.output import Output, choose_output, write_text
 from dovetail.interfaces.cli.past import (
+    Everywhere,
+    Past,
     Since,
     Until,
     Whose,
     began,
+    entries_of,
     moment,
     of_service,
-    of_terminal,
+    past_of_terminal,
     shown_time,
     status_of,
     terminal,
@@ -40,6 +43,7 @@ def history(
     since: Since = None,
     until: Until = None,
     user: Whose = None,
+    everywhere: Everywhere = False,
     query_id: Annotated[
         str | None, Option("--id", metavar="ID", help="One query with its fragments, as JSON.")
     ] = None,
@@ -51,6 +55,8 @@ def history(
     ] = False,
 ) -> Job:
     """List past queries, newest first: of the terminal and of the service.
+
+    The terminal's are those under the configuration in use; without one, those in this folder.
 
     dovetail history --failed --since 7d
 
@@ -65,18 +71,23 @@ def history(
 
     def work(run: Run) -> int:
         if clear:
-            with terminal() as kept:
-                run.diagnostics.note(f"{kept.clear():,} queries forgotten")
+            with terminal(sources, everywhere) as kept:
+                rest = "" if everywhere else "; --all forgets those of elsewhere too"
+                run.diagnostics.note(f"{kept.clear():,} queries forgotten{rest}")
             return 0
         if query_id is not None:
-            write_text(json.dumps(_plain(_whole(where, query_id)), indent=2))
+            write_text(json.dumps(_plain(_whole(where, sources, query_id)), indent=2))
             return 0
         if again is not None:
-            return _run_again(run, sources, output, _whole(where, again)["sql"])
-        found = list(of_terminal(text or "", limit, failed, begin, end)) if user is None else []
+            return _run_again(run, sources, output, _whole(where, sources, again)["sql"])
+        found: list[Past] = []
+        if user is None:
+            with terminal(sources, everywhere) as kept:
+                entries = entries_of(kept, text or "", limit, failed, begin, end)
+            found += map(past_of_terminal, entries)
         found += of_service(where, text, limit, failed, begin, end, user)
         found.sort(key=lambda one: one.when, reverse=True)
-        write_past(output, found[:limit], run)
+        write_past(output, found[:limit], run, everywhere)
         return 0
 
     return Job(messages, work)
@@ -93,12 +104,12 @@ def _run_again(run: Run, sources: SourceFlags, output: Output, sql: str) -> int:
         return Answering(run, session, Wishes(output)).answer(split(sql))
 
 
-def _whole(where: StoreFlags, query_id: str) -> dict[str, Any]:
+def _whole(where: StoreFlags, config: ConfigFlags, query_id: str) -> dict[str, Any]:
     """Everything that is known of a run: numbers are the terminal's, other ids the service's."""
     from dataclasses import asdict
 
     if query_id.isdigit():
-        with terminal() as kept:
+        with terminal(config) as kept:
             entry = kept.entry(int(query_id))
         if entry is None:
             raise UsageError(f"there is no query {query_id} in the history of this terminal")
@@ -112,6 +123,7 @@ def _whole(where: StoreFlags, query_id: str) -> dict[str, Any]:
             "execution_ms": entry.milliseconds,
             "row_count": entry.rows,
             "bytes_moved": entry.bytes,
+            "workspace": entry.workspace,
             "fragments": [part._asdict() for part in entry.parts],
         }
     with opened(where) as found:

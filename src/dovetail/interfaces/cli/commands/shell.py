@@ -50,12 +50,12 @@ def shell(
     again = [*_flags(where), *(files or [])]
 
     def work(run: Run) -> int:
-        from dovetail.editing.history import History
+        from dovetail.editing.history import History, workspace_name
         from dovetail.interfaces.cli.shell.shell import LeaveShell, Shell
 
         signal.signal(signal.SIGTERM, _terminate)
-        history = History()
         with run.session(where, data=data) as session:
+            history = History(workspace=workspace_name(session.config.path))
             made = Shell(session, run.diagnostics, output, history, bail=bail, again=again)
             for name in data:
                 made.schema.add_local(name)

@@ -9,11 +9,11 @@ from dovetail.editing.history import Entry
 from dovetail.errors import UsageError
 from dovetail.execution.figures import Figures
 from dovetail.interfaces.cli.declare import Option
-from dovetail.interfaces.cli.options import MessageFlags, OutputFlags
+from dovetail.interfaces.cli.options import ConfigFlags, MessageFlags, OutputFlags
 from dovetail.interfaces.cli.output import choose_output, write_rows
 from dovetail.interfaces.cli.past import (
-    ALL,
     SERVICE,
+    Everywhere,
     Past,
     Since,
     Until,
@@ -21,8 +21,8 @@ from dovetail.interfaces.cli.past import (
     began,
     entries_of,
     moment,
-    of_terminal,
     past_of,
+    past_of_terminal,
     rounded,
     terminal,
     write_past,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 def stats(
     where: StoreFlags,
+    config: ConfigFlags,
     out: OutputFlags,
     messages: MessageFlags,
     by: Annotated[str, Option("--by", metavar="day|source|user", help="What to sum up by.")] = (
@@ -47,11 +48,12 @@ def stats(
     since: Since = None,
     until: Until = None,
     user: Whose = None,
+    everywhere: Everywhere = False,
 ) -> Job:
     """Sum up the history: count, errors, average and percentiles of the time, rows, bytes.
 
-    Queries of the terminal and of the service stand in lines of their own. By source the figures
-    are those of the fragments each source ran.
+    Queries of the terminal (see `dovetail history`) and of the service stand in lines of their own.
+    By source the figures are those of the fragments each source ran.
 
     dovetail stats --by day --since 30d
 
@@ -67,13 +69,13 @@ def stats(
         slow: list[Past] = []
         totals: list[tuple[str, int, int, int]] = []
         if user is None:
-            with terminal() as kept:
+            with terminal(config, everywhere) as kept:
                 entries = entries_of(kept, since=begin, until=end)
             overall, sums = _summed(entries, by)
             lines += [_figures(key, "terminal", one) for key, one in sums]
             if entries:
                 totals.append(("terminal", overall.count, overall.failed, overall.bytes))
-            slow += of_terminal("", ALL, False, begin, end) if slowest else []
+            slow += map(past_of_terminal, entries)
         with opened(where, needed=user is not None) as found:
             if found is not None:
                 workspace, actor = found
@@ -91,7 +93,7 @@ def stats(
         if slowest is not None:
             done = [one for one in slow if one.status == "SUCCESS"]
             done.sort(key=lambda one: one.milliseconds or 0, reverse=True)
-            write_past(output, done[:slowest], run)
+            write_past(output, done[:slowest], run, everywhere)
             return
         columns = [(by, "VARCHAR"), ("where", "VARCHAR")]
         columns += [("queries", "BIGINT"), ("failed", "BIGINT")]
