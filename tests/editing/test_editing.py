@@ -211,7 +211,11 @@ def test_history_is_shared_searched_and_holds_no_secrets(tmp_path: Path) -> None
     assert shell.entry(first.id) == first
     assert shell.entries(since=first.started + 3600) == []
     assert path.stat().st_mode & 0o077 == 0
-    assert shell.clear() == 3
+    tui.add("select 2", "tui", rows=7, cancelled=True)
+    [ended] = shell.entries("2")
+    assert (ended.cancelled, ended.rows, first.cancelled) == (True, 7, False)
+    assert ended not in shell.entries(failed=True)
+    assert shell.clear() == 4
     assert tui.entries() == []
     assert b"broken" not in path.read_bytes()
     shell.close()

@@ -333,6 +333,28 @@ def test_a_closed_pipe_ends_quietly(folder: Path) -> None:
     assert (done.stdout, done.stderr, done.returncode) == (b"[\n", b"", 141)
 
 
+def test_a_closed_pipe_is_kept_as_a_cancelled_query(folder: Path, dovetail: Command) -> None:
+    """With the rows that came until then, also when it is run again."""
+    kept = {"DOVETAIL_HISTORY": str(folder / "kept.sqlite")}
+    for arguments in ("query 'select * from range(100000000)'", "history --run 1"):
+        done = subprocess.run(
+            ["bash", "-c", f"set -o pipefail; {PROGRAM} {arguments} | head -1"],
+            cwd=folder,
+            capture_output=True,
+            timeout=60,
+            env=environment(folder, **kept),
+            check=False,
+        )
+        assert done.returncode == 141, done.stderr
+        [line] = map(json.loads, dovetail("history", "--jsonl", **kept).out.splitlines())
+        assert line["status"] == "CANCELLED"
+        assert 0 < line["rows"] < 100_000_000
+        assert line["ms"] > 0
+    assert dovetail("history", "--failed", "--jsonl", **kept).out == ""
+    [line] = map(json.loads, dovetail("stats", "--by", "day", "--jsonl", **kept).out.splitlines())
+    assert (line["queries"], line["failed"], line["max_ms"]) == (1, 0, None)
+
+
 def test_a_signal_before_the_first_row(folder: Path) -> None:
     """The query is still at work on its only row; nothing may be left in the temporary folder."""
     temporary = folder / "tmp"
@@ -358,14 +380,15 @@ def test_a_signal_before_the_first_row(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signals_cancel(folder: Path, number: signal.Signals, code: int) -> None:
+def test_signals_cancel(folder: Path, dovetail: Command, number: signal.Signals, code: int) -> None:
+    kept = {"DOVETAIL_HISTORY": str(folder.parent / f"kept-{folder.name}.sqlite")}
     (folder / "out.csv").write_text("old")
     process = subprocess.Popen(
         [str(PROGRAM), "query", "-o", "out.csv", "select * from range(100000000000)"],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=environment(folder),
+        env=environment(folder, **kept),
     )
     deadline = time.monotonic() + 30
     while not list(folder.glob(".out.csv.*.part")) and time.monotonic() < deadline:
@@ -378,3 +401,5 @@ def test_signals_cancel(folder: Path, number: signal.Signals, code: int) -> None
     assert (process.returncode, out, err) == (code, b"", b"cancelled\n")
     assert (folder / "out.csv").read_text() == "old"
     assert sorted(os.listdir(folder)) == ["out.csv", "trades.csv"]
+    [line] = map(json.loads, dovetail("history", "--jsonl", **kept).out.splitlines())
+    assert line["status"] == "CANCELLED"

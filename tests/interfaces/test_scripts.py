@@ -301,6 +301,29 @@ def test_a_pager_gets_what_does_not_fit(folder: Path) -> None:
         assert expected in (folder / "paged.txt").read_text()
 
 
+def test_a_pager_that_is_left_cancels_the_query(folder: Path, dovetail: Command) -> None:
+    kept = {"DOVETAIL_HISTORY": str(folder / "kept.sqlite")}
+    for arguments in (["query", "--rows", "0", "select * from range(100000000)"],
+                      ["history", "--rows", "0", "--run", "1"]):  # fmt: skip
+        main, side = pty.openpty()
+        done = subprocess.run(
+            [str(PROGRAM), *arguments],
+            cwd=folder,
+            stdin=side,
+            stdout=side,
+            stderr=subprocess.PIPE,
+            env=environment(folder, DOVETAIL_PAGER="head -1 > paged.txt", TERM="xterm", **kept),
+            timeout=120,
+            check=False,
+        )
+        os.close(side)
+        os.close(main)
+        assert done.returncode == 0, done.stderr
+        [line] = map(json.loads, dovetail("history", "--jsonl", **kept).out.splitlines())
+        assert line["status"] == "CANCELLED"
+        assert 0 < line["rows"] < 100_000_000
+
+
 def test_what_fits_the_screen_is_not_paged(folder: Path) -> None:
     long = "select range as n from range(1, 501)"
     for arguments in (["select 1 as n"], ["--pager", "never", long], ["--csv", long]):

@@ -32,6 +32,7 @@ _COLUMNS = {
     "milliseconds": "REAL",
     "error": "TEXT",
     "workspace": "TEXT",
+    "cancelled": "INTEGER NOT NULL DEFAULT 0",
 }
 
 
@@ -52,7 +53,8 @@ class Part(NamedTuple):
 class Entry:
     """One query that was run. ``started`` in seconds since the epoch; ``error`` if it failed.
 
-    ``workspace`` is None for a query from before they were told apart.
+    ``workspace`` is None for a query from before they were told apart. Of one that was
+    ``cancelled``, by a key or since nobody took its rows any more, ``rows`` came until then.
     """
 
     id: int
@@ -64,6 +66,7 @@ class Entry:
     milliseconds: float | None = None
     error: str | None = None
     workspace: str | None = None
+    cancelled: bool = False
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -131,6 +134,7 @@ class History:
         error: str | None = None,
         profile: Profile | None = None,
         started: float | None = None,
+        cancelled: bool = False,
     ) -> None:
         """Keep a query, unless it begins with a space. A repetition replaces its neighbour."""
         if sql[:1] in (" ", "\t") or not sql.strip() or self._connection is None:
@@ -146,6 +150,7 @@ class History:
             milliseconds,
             None if error is None else redact(error),
             self._workspace,
+            cancelled,
         )
         with self._lock, suppress(sqlite3.Error):
             last = self._connection.execute(
@@ -156,7 +161,7 @@ class History:
                 self._connection.execute("DELETE FROM queries WHERE id = ?", (last[0],))
             self._connection.execute(
                 "INSERT INTO queries (sql, started, interface, parts, rows, milliseconds, error,"
-                " workspace) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                " workspace, cancelled) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 values,
             )
             self._connection.execute(
@@ -223,14 +228,14 @@ class History:
             try:
                 found = self._connection.execute(
                     "SELECT id, sql, started, interface, parts, rows, milliseconds, error,"
-                    f" workspace FROM queries {condition}",
+                    f" workspace, cancelled FROM queries {condition}",
                     values,
                 ).fetchall()
             except sqlite3.Error:
                 return []
         return [
-            Entry(id, sql, started, interface, tuple(Part(*p) for p in json.loads(parts)), *rest)
-            for id, sql, started, interface, parts, *rest in found
+            Entry(id, sql, began, where, _parts(parts), rows, took, error, workspace, bool(cut))
+            for id, sql, began, where, parts, rows, took, error, workspace, cut in found
         ]
 
     def clear(self) -> int:
@@ -249,6 +254,10 @@ class History:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _parts(text: str) -> tuple[Part, ...]:
+    return tuple(Part(*values) for values in json.loads(text))
 
 
 def _prepare(connection: sqlite3.Connection) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pexpect
@@ -144,6 +145,17 @@ def test_completion_history_and_ctrl_c_at_the_prompt(terminal: Terminal) -> None
     terminal.child.send("\x03")
     terminal.ready()
     assert terminal.leave() == 0
+
+
+def test_a_pager_that_is_left_cancels_the_query(folder: Path) -> None:
+    terminal = Terminal(folder, "--no-init", "--rows", "0", DOVETAIL_PAGER="head -1 > paged.txt")
+    terminal.run("select * from range(100000000);")
+    assert terminal.leave() == 0
+    with closing(History(folder / "history.sqlite")) as history:
+        [entry] = history.entries()
+    assert entry.cancelled
+    assert entry.rows is not None
+    assert 0 < entry.rows < 100_000_000
 
 
 def test_a_pasted_script_is_not_run_line_by_line(terminal: Terminal) -> None:

@@ -48,6 +48,8 @@ def test_a_slow_query_leaves_the_screen_alive_and_is_cancelled_at_its_source(
         assert results[0].cancelled == 1
         assert "cancelled, partial" in tui.status
         assert tui.grid.row_count == 3
+        [kept] = tui.app.history.entries()
+        assert (kept.cancelled, kept.rows, kept.error) == (True, 3, None)
         await tui.pilot.press("ctrl+c")  # a second one does not leave
         assert tui.app.is_running
         assert tui.app.place == "editor"

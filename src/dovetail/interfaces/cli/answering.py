@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +15,8 @@ from dovetail.interfaces.cli.output import Output, add_batches, open_document, w
 from dovetail.interfaces.cli.runtime import Run
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from dovetail.present.write import Document
     from dovetail.script.desk import Desk
     from dovetail.script.statements import Statement
@@ -129,7 +131,16 @@ class Answering:
 
         Raises:
             DovetailError: the first failure, unless the run goes on after errors.
+            BrokenPipeError: nobody reads the output any more, and it was no pager that was left.
         """
+        try:
+            return self._run_script(script)
+        except BrokenPipeError:
+            if self._wishes.output.paged:  # the pager was left: nobody wants the rest
+                return 0
+            raise
+
+    def _run_script(self, script: Sequence[Statement]) -> int:
         from dovetail.script.desk import Desk
 
         wishes = self._wishes
@@ -161,11 +172,16 @@ class Answering:
             entry: dict[str, Any] = {"sql": statement.text, "started": began}
             self._past.append(entry)
             try:
-                entry.update(self._answer(desk, statement, shared, shown=shown))
-                entry["milliseconds"] = (time.perf_counter() - clock) * 1000
-            except DovetailError as error:
+                self._answer(desk, statement, shared, entry, shown=shown)
+            except Exception as error:
+                if isinstance(error, BrokenPipeError) or self._run.interruption.signal is not None:
+                    entry["cancelled"] = True
+                    raise
+                if not isinstance(error, DovetailError):
+                    entry["error"] = type(error).__name__
+                    raise
                 entry["error"] = error.message
-                if not self._wishes.go_on or self._run.interruption.signal is not None:
+                if not self._wishes.go_on:
                     raise
                 if len(chosen) > 1:
                     self._told.warning(
@@ -173,6 +189,8 @@ class Answering:
                     )
                 self._told.error(error)
                 code = 1
+            finally:
+                entry["milliseconds"] = (time.perf_counter() - clock) * 1000
         return code
 
     def _report(self, errors: Sequence[DovetailError]) -> int:
@@ -184,9 +202,15 @@ class Answering:
         return errors[0].exit_code if errors else 0
 
     def _answer(
-        self, desk: Desk, statement: Statement, shared: Document | None, *, shown: bool
-    ) -> dict[str, Any]:
-        """Run one statement and write its result; what the history keeps of it."""
+        self,
+        desk: Desk,
+        statement: Statement,
+        shared: Document | None,
+        entry: dict[str, Any],
+        *,
+        shown: bool,
+    ) -> None:
+        """Run one statement and write its result; ``entry`` is what the history keeps of it."""
         wishes, told = self._wishes, self._told
         started = time.perf_counter()
         result = desk.run(
@@ -200,11 +224,19 @@ class Answering:
             on_start=self._run.interruption.register,
         )
         if result is None:
-            return {}
+            return
         self._run.interruption.register(result.cancel)
+        entry.update(rows=0, profile=result.profile)
+
+        def counted() -> Iterator[pa.RecordBatch]:
+            for batch in result.batches():
+                entry["rows"] += batch.num_rows  # of what ends early the history says how far
+                yield batch
+
         try:
             with self._document(shared, shown) as document:
-                done = add_batches(document, result.batches(), result.schema, result.columns, told)
+                done = add_batches(document, counted(), result.schema, result.columns, told)
+            entry["rows"] = done.rows
             if done.cut:
                 result.cancel()
         except BaseException:
@@ -229,7 +261,6 @@ class Answering:
                 wishes.expect.check(done.rows)
             except ExpectationError as error:  # raised once the rows are written
                 self._unmet = self._unmet or error
-        return {"rows": done.rows, "profile": result.profile}
 
     def _remember(self) -> None:
         """Keep what was run, for `dovetail history`."""

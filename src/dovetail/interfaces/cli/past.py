@@ -116,6 +116,8 @@ def began(entry: Entry) -> datetime:
 
 def status_of(entry: Entry) -> str:
     """How it ended, in the words of the service."""
+    if entry.cancelled:
+        return "CANCELLED"
     return "SUCCESS" if entry.error is None else "FAILED"
 
 

@@ -52,10 +52,11 @@ def _in_order(letters: str, text: str) -> bool:
 
 
 def note_of(entry: Entry) -> str:
-    """When, how many rows or which error, how long."""
+    """When, how many rows or how else it ended, how long."""
     when = datetime.fromtimestamp(entry.started).strftime("%m-%d %H:%M")
     took = f"{entry.milliseconds or 0:,.0f} ms"
     if entry.error is not None:
         said = cut(visible(" ".join(entry.error.split())), _ERROR)
         return f"{when} {'error':>12} {took:>9}  {said} ·"
-    return f"{when} {f'{entry.rows or 0:,} rows':>12} {took:>9}"
+    rows = "cancelled" if entry.cancelled else f"{entry.rows or 0:,} rows"
+    return f"{when} {rows:>12} {took:>9}"

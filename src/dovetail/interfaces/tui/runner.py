@@ -167,6 +167,7 @@ class Runner:
             error=run.error.message if run.error is not None else None,
             profile=run.profile,
             started=run.began,
+            cancelled=run.state == "cancelled",
         )
         for warning in run.warnings:
             app.tell(warning)

@@ -198,12 +198,7 @@ def query(
             if dry_run:
                 show(session, script, wishes)
                 return 0
-            try:
-                return Answering(run, session, wishes).answer(script)
-            except BrokenPipeError:
-                if output.paged:  # the pager was left: nobody wants the rest
-                    return 0
-                raise
+            return Answering(run, session, wishes).answer(script)
 
     return Job(messages, work)
 

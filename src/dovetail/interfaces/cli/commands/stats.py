@@ -112,17 +112,18 @@ def _summed(entries: list[Entry], by: str) -> tuple[Figures, list[tuple[str, Fig
     """The figures of all queries, and those by key."""
     overall, sums = Figures(), defaultdict[str, Figures](Figures)
     for entry in entries:
-        failed = entry.error is not None
-        kept = entry.cached
-        overall.add(entry.milliseconds, entry.rows, entry.bytes, failed=failed, cached=kept)
+        how = {
+            "failed": entry.error is not None,
+            "cancelled": entry.cancelled,
+            "cached": entry.cached,
+        }
+        overall.add(entry.milliseconds, entry.rows, entry.bytes, **how)
         if by == "source":
             for part in entry.parts:
-                sums[part.source].add(
-                    part.milliseconds, part.rows, part.bytes, failed=failed, cached=kept
-                )
+                sums[part.source].add(part.milliseconds, part.rows, part.bytes, **how)
         else:
             key = began(entry).date().isoformat() if by == "day" else "(you)"
-            sums[key].add(entry.milliseconds, entry.rows, entry.bytes, failed=failed, cached=kept)
+            sums[key].add(entry.milliseconds, entry.rows, entry.bytes, **how)
     return overall, sorted(sums.items(), reverse=by == "day")
 
 

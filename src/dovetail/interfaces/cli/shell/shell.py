@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -39,6 +39,16 @@ class LeaveShell(Exception):
     def __init__(self, code: int = 0) -> None:
         super().__init__(code)
         self.code = code
+
+
+@dataclass
+class _Outcome:
+    """What is known of a query; ``rows`` came until its end, None of a statement without any."""
+
+    rows: int | None = None
+    profile: Profile | None = None
+    cancelled: bool = False
+    error: str | None = None
 
 
 class Shell:
@@ -167,13 +177,14 @@ class Shell:
         told = self.told
         self.told = Diagnostics(told.quiet, told.errors, told.debug, told.color, told.progress)
         started, began = time.perf_counter(), time.time()
-        rows: int | None = None
-        problem: str | None = None
-        profile: Profile | None = None
+        outcome = _Outcome()
         try:
-            rows, profile = self.foreground.run(lambda: self._answer(sql))
+            self.foreground.run(lambda: self._answer(sql, outcome))
+        except CancelledError:
+            outcome.cancelled = True
+            raise
         except DovetailError as error:
-            problem = error.message
+            outcome.error = error.message
             raise
         finally:
             self.told.end_progress()
@@ -182,17 +193,19 @@ class Shell:
                 self.history.add(
                     sql,
                     "shell",
-                    rows=rows,
+                    rows=outcome.rows,
                     milliseconds=milliseconds,
-                    error=problem,
-                    profile=profile,
+                    error=outcome.error,
+                    profile=outcome.profile,
                     started=began,
+                    cancelled=outcome.cancelled,
                 )
         if self.timer:
+            rows = outcome.rows
             count = "done" if rows is None else f"{rows:,} row{'' if rows == 1 else 's'}"
             self.told.summary(f"{count}, {shown_time(milliseconds)}")
 
-    def _answer(self, sql: str) -> tuple[int | None, Profile | None]:
+    def _answer(self, sql: str, outcome: _Outcome) -> None:
         result = self.desk.run(
             split(sql)[0],
             self.used_parameters(sql),
@@ -203,28 +216,31 @@ class Shell:
         if result is None:  # a temporary table or view was made
             for name in self.desk.objects:
                 self.schema.add_local(name)
-            return None, None
+            return
+        outcome.rows, outcome.profile = 0, result.profile
         try:
             done = write_batches(
                 self.output,
-                self._quietly(result.batches()),
+                self._counted(result.batches(), outcome),
                 result.schema,
                 result.columns,
                 self.told,
             )
+            outcome.rows = done.rows
             if done.cut:
                 result.cancel()
         except BrokenPipeError:  # the pager was left: nobody wants the rest
+            outcome.cancelled = True
             result.cancel()
         finally:
             result.close()
         for warning in result.warnings:
             self.told.warning(warning)
-        return result.profile.rows, result.profile
 
-    def _quietly(self, batches: Iterable[Any]) -> Iterator[Any]:
+    def _counted(self, batches: Iterable[Any], outcome: _Outcome) -> Iterator[Any]:
         for batch in batches:
             self.told.end_progress()
+            outcome.rows = (outcome.rows or 0) + batch.num_rows
             yield batch
 
     def used_parameters(self, sql: str) -> dict[str, Any]:
