@@ -458,7 +458,7 @@ def main(given: list[str]) -> int:
             about["command"] = about["command"].replace("bench ", "bench.cli ", 1)
             kept[part] = {"about": about, "figures": figures}
             options.results.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+            path.write_text(json.dumps(kept, indent=1) + "\n")
     ordered = {part: kept[part] for part in PARTS if part in kept}
     options.docs.write_text(page(ordered))
     highest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
