@@ -74,7 +74,8 @@ class FragmentRequest:
     whose output columns are ``columns``, in that order and by those names, *before* wire encoding.
     ``scan`` is set when the fragment is a bare table scan; ``filtered_scan`` when it is one table
     with filters on top and nothing else. ``tag`` is unique per query; connectors put it into a
-    leading comment of the SQL so that a running statement can be found and cancelled.
+    leading comment of the SQL so that a running statement can be found and cancelled. ``rows`` is
+    how many the planner expects, after the keys it will be given.
     """
 
     query: exp.Query
@@ -82,6 +83,7 @@ class FragmentRequest:
     scan: TableScan | None = None
     filtered_scan: TableScan | None = None
     tag: str = ""
+    rows: float | None = None
 
 
 @dataclass(frozen=True)
@@ -102,11 +104,13 @@ class NativeRelation:
     """SQL for the engine's FROM clause, yielding the request's columns by name, types exact.
 
     ``sql`` is a complete parenthesised SELECT or a table expression. ``described_as`` is what
-    EXPLAIN and the profile show: the SQL as the source will see it.
+    EXPLAIN and the profile show: the SQL as the source will see it. ``parallel`` is whether several
+    threads of the engine can share the reading.
     """
 
     sql: str
     described_as: str
+    parallel: bool = False
 
 
 @dataclass
@@ -280,9 +284,11 @@ class Connector(ABC):
         return None
 
     def expected_rows(self, request: FragmentRequest) -> float | None:
-        """How many rows a fragment has at most, going by what is known here: the source is not
-        asked, so it may be outdated. None is unknown.
+        """How many rows a fragment has, going by what the planner expects, else at most by what is
+        known of its table: the source is not asked, so it may be outdated. None is unknown.
         """
+        if request.rows is not None:
+            return request.rows
         scan = request.scan or request.filtered_scan
         return None if scan is None else scan.table.row_estimate
 

@@ -241,6 +241,7 @@ class DuckDBSnapshot(Snapshot):
         return NativeRelation(
             f"({qualified(request.query, alias).sql(dialect='duckdb')})",
             self._connector.render(request),
+            parallel=True,
         )
 
     def read(self, request: FragmentRequest) -> Stream:

@@ -417,7 +417,7 @@ class FilesSnapshot(Snapshot):
         if any(table.files.format in _STREAMED for table in tables.values()):
             return None
         sources = {key: table.look.relation(_place(table)) for key, table in tables.items()}
-        return NativeRelation(_select(request, sources), self._connector.render(request))
+        return NativeRelation(_select(request, sources), self._connector.render(request), True)
 
     def read(self, request: FragmentRequest) -> Stream:
         """Stream the fragment: an Arrow or Excel scan directly, anything else through DuckDB."""

@@ -69,7 +69,7 @@ class LinesSnapshot(FilesSnapshot):
         sql = found.sql
         for path in table.files.paths:
             sql = sql.replace(sql_string(path), f"getvariable({sql_string(_VARIABLE)})")
-        return NativeRelation(sql, found.described_as)
+        return NativeRelation(sql, found.described_as, found.parallel)
 
 
 def next_batch(path: Path) -> str:

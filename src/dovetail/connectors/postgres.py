@@ -124,13 +124,6 @@ class PostgresConnector(Connector):
 
         return known.ESTIMATES.recall(self.login, sql, ask)
 
-    def expected_rows(self, request: FragmentRequest) -> float | None:
-        """As the catalog has it, or as PostgreSQL estimated it lately."""
-        if request.scan is not None or request.filtered_scan is not None:
-            return super().expected_rows(request)
-        estimate = self.kept_estimate(self.fragment(request).body)
-        return None if estimate is None else estimate.rows
-
     def statistics(self, table: TableInfo) -> Mapping[str, ColumnStatistics]:
         """What ``ANALYZE`` found, kept for a while."""
 
@@ -139,10 +132,6 @@ class PostgresConnector(Connector):
                 return read_statistics(cursor, table)
 
         return known.STATISTICS.recall(self.login, table, ask)
-
-    def kept_estimate(self, body: str) -> Estimate | None:
-        """The estimate that was asked for before for that SQL (without its tag); never asks."""
-        return known.ESTIMATES.get(self.login, body)
 
     def explain(self, request: FragmentRequest) -> str | None:
         """PostgreSQL's plan for the fragment, as text."""

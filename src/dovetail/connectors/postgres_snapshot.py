@@ -117,7 +117,7 @@ class PostgresSnapshot(Snapshot):
             if len(lanes) > 1:
                 sql += _page_range(number, len(lanes), _pages(request))
             parts.append(_relation(fragment, _alias(lane, self._connector.name, alias), sql))
-        return NativeRelation(f"({' UNION ALL '.join(parts)})", whole)
+        return NativeRelation(f"({' UNION ALL '.join(parts)})", whole, parallel=len(parts) > 1)
 
     def _splittable(self, request: FragmentRequest) -> bool:
         return (

@@ -297,8 +297,8 @@ class SQLiteSnapshot(Snapshot):
         if request.scan is not None:
             scanned = self._native_scan(request, alias)
             if scanned is not None:
-                return NativeRelation(scanned, shown)
-        return NativeRelation(self._encoded(request, alias), shown)
+                return NativeRelation(scanned, shown, parallel=True)
+        return NativeRelation(self._encoded(request, alias), shown, parallel=True)
 
     def read(self, request: FragmentRequest) -> Stream:
         """Run the fragment in the inspector and stream its batches.

@@ -77,11 +77,7 @@ class Instance:
             return cursor.execute(sql).fetchall()
 
     def use_threads(self, *, all_of_them: bool) -> None:
-        """Work with one thread or with all; from any thread, also while a statement runs.
-
-        With more than one, whoever waits for a statement that another thread works on spins:
-        most of the processor time of a small query.
-        """
+        """Work with one thread or with all; from any thread, also while a statement runs."""
         wanted = self.most_threads if all_of_them else 1
         if wanted != self.threads:
             self.execute_beside(f"SET threads = {wanted}")

@@ -33,6 +33,9 @@ from dovetail.execution.stream import FragmentStream
 from dovetail.execution.work import Kept, Piece, Work
 from dovetail.quoting import quote
 
+# By how many rows DuckDB shares work among its threads.
+_ROW_GROUP = 122_880
+
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
@@ -60,6 +63,8 @@ class Fragments:
         self._profiles: dict[int, FragmentProfile] = {}
         self._beside: dict[int, Any] = {}  # fragment number → the connection that filled its table
         self._kept: frozenset[int] = work.materialize  # fragments that are read into tables
+        self._parallel: frozenset[int] = frozenset()  # whose reading threads can share
+        self._is_open = False
         self._small = bool(work.pieces) and all(self._is_small(p) for p in work.pieces)
 
     def open(self) -> dict[int, str]:
@@ -80,7 +85,8 @@ class Fragments:
                 setups[piece.source] = setup
         self._relations = {number: relation.sql for number, relation in native.items()}
         opened.native = dict(self._relations)
-        opened.lease(setups, all_threads=not self._small)
+        self._parallel = frozenset(n for n, relation in native.items() if relation.parallel)
+        opened.lease(setups)
         self._profiles = {
             p.number: self._meter.open(p, native.get(p.number)) for p in self._work.pieces
         }
@@ -105,10 +111,13 @@ class Fragments:
         if kept is not None:
             self._keep(kept)
             self._read(late, native)
+        self._is_open = True
+        self._use_threads(self._finishes_in_parallel())
         return self._relations
 
     def _keep(self, kept: Kept) -> None:
         """Work out rows of what has been read, now that the engine knows how much that is."""
+        self._use_threads(self._finishes_in_parallel())
         statement, opened = kept.statement(self._relations), self._opened
         self._relations[kept.number] = opened.create_table(kept.number, statement)
         scanned = {n: relation for n, relation in opened.native.items() if relation in statement}
@@ -213,6 +222,9 @@ class Fragments:
         with those that the engine's transaction reads one after the other.
         """
         pieces = [p for p in stage if p.number in self._kept]
+        self._use_threads(
+            any(p.number in self._parallel and self._is_more(p, _ROW_GROUP) for p in pieces)
+        )
         together = [p for p in pieces if p.number not in beside]
         groups = [[p] for p in pieces if p.number in beside]
         if together:
@@ -231,7 +243,6 @@ class Fragments:
         self._relations[number] = opened.create_table(number, query, connection)
         if number in opened.native:
             self._meter.measure(opened.instance, {number: opened.native[number]})
-            self._check_small()
 
     # -- streams --------------------------------------------------------------------------------
 
@@ -254,7 +265,8 @@ class Fragments:
         return f"(SELECT {', '.join(items)} FROM {quote(name)})"
 
     def _batch_came(self) -> None:
-        self._check_small()
+        if self._is_open and any((f.rows or 0) > _ROW_GROUP for f in self._profiles.values()):
+            self._use_threads(True)  # the planner expected less
         self._meter.check_moved()
 
     # -- side by side ---------------------------------------------------------------------------
@@ -271,17 +283,33 @@ class Fragments:
 
         return crew.each(call, items, "dovetail-side", failed)
 
-    # -- small queries --------------------------------------------------------------------------
+    # -- threads of the engine ------------------------------------------------------------------
+
+    def _is_more(self, piece: Piece, rows: int) -> bool:
+        """Whether the piece has, or may have, more rows than these."""
+        came = self._profiles[piece.number].rows if piece.number in self._profiles else None
+        known = came or self._connectors[piece.source].expected_rows(piece.request)
+        return known is None or known > rows
 
     def _is_small(self, piece: Piece) -> bool:
-        rows = self._connectors[piece.source].expected_rows(piece.request)
-        return rows is not None and rows <= SMALL_ROWS
+        return not self._is_more(piece, SMALL_ROWS)
 
-    def _check_small(self) -> None:
-        """Give the engine all its threads when a fragment was small only by its estimate."""
-        if self._small and any((f.rows or 0) > SMALL_ROWS for f in self._profiles.values()):
-            self._small = False
-            self._opened.instance.use_threads(all_of_them=True)
+    def _finishes_in_parallel(self) -> bool:
+        """Whether what is left to do is more than one thread's work: some fragment has more rows
+        than one takes at a time, or several sources are to be waited for.
+        """
+        unread = [p for p in self._work.pieces if p.number not in self._kept]
+        waited = [p for p in unread if p.number in self._opened.native and not self._is_small(p)]
+        return len(waited) > 1 or any(self._is_more(p, _ROW_GROUP) for p in self._work.pieces)
+
+    def _use_threads(self, all_of_them: bool) -> None:
+        """Let the engine work with all its threads, or with one.
+
+        Who asks DuckDB for rows spins for as long as one of its threads waits for a source: half a
+        processor, taken from servers beside it, from other queries and from the readers of
+        streams. With one thread it is that one that waits.
+        """
+        self._opened.instance.use_threads(all_of_them=all_of_them)
 
 
 def _by_source(pieces: Sequence[Piece]) -> dict[str, list[FragmentRequest]]:

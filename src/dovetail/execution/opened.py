@@ -78,7 +78,7 @@ class Opened:
         self._stop.check()
         return snapshot
 
-    def lease(self, setups: Mapping[str, NativeSetup], *, all_threads: bool) -> None:
+    def lease(self, setups: Mapping[str, NativeSetup]) -> None:
         """Take an instance of the engine that has these sources attached."""
         self._stop.check()
         instance = self._engine.lease(
@@ -86,7 +86,6 @@ class Opened:
             schema_setup=self._work.schema_setup,
             disposable=self._work.prepare is not None,
         )
-        instance.use_threads(all_of_them=all_threads)
         self.on_warm_connections = bool(setups) and instance.leases > 1
         with self._lock:
             self._instance = instance

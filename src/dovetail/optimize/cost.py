@@ -73,7 +73,9 @@ class Cost:
                 case nodes.Join():
                     own = self._joined(plan, costs) * share
                 case nodes.Aggregate():
-                    each = costs.group + costs.aggregate * len(plan.aggregates)
+                    each = costs.aggregate * len(plan.aggregates)
+                    if plan.keys:
+                        each += costs.group
                     own = rows(plan.input) * each * share
                     if rows(plan.input) >= _SIDE_BY_SIDE:
                         own += min(rows(plan), _MANY_GROUPS) * costs.group_parts * share

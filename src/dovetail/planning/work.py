@@ -31,7 +31,11 @@ def work_of(
 ) -> tuple[Work, str]:
     """The work of a plan whose output columns are called ``names``; the residual SQL to show."""
     tag = new_tag()
-    pieces = tuple(_piece(f, federated, context, tag) for f in federated.fragments)
+    rows = federated.rows or (None,) * len(federated.fragments)
+    pieces = tuple(
+        _piece(f, n, federated, context, tag)
+        for f, n in zip(federated.fragments, rows, strict=True)
+    )
     residual = materialized(federated.plan)
     statement, text = statement_of(residual, names)
     kept = _kept(federated, residual)
@@ -72,9 +76,17 @@ def _tagged(piece: Piece, tag: str) -> Piece:
     return replace(piece, request=replace(piece.request, tag=tag))
 
 
-def _piece(fragment: nodes.Fragment, federated: FederatedPlan, context: Context, tag: str) -> Piece:
+def _piece(
+    fragment: nodes.Fragment,
+    rows: float | None,
+    federated: FederatedPlan,
+    context: Context,
+    tag: str,
+) -> Piece:
     table = context.capabilities[fragment.source]
     request = request_of(fragment, table, tag)
+    if not table.engine_reads:  # there the scan is the work, however few rows it leaves
+        request = replace(request, rows=rows)
     if not any(f.target == fragment.number for f in federated.filters):
         return Piece(fragment.number, fragment.source, request)
     return Piece(
