@@ -65,6 +65,11 @@ class DynamicFilter:
     share: float
     distinct: float
 
+    @property
+    def predicate(self) -> KeyFilter:
+        """What the target's rows are filtered by."""
+        return KeyFilter(this=column(self.column), number=self.number, distinct=self.distinct)
+
 
 @dataclass(frozen=True)
 class _Edge:
@@ -118,12 +123,7 @@ def dynamic_filters(
     def rebuild(node: nodes.Plan) -> nodes.Plan:
         if not isinstance(node, nodes.Fragment):
             return node
-        own = [
-            KeyFilter(this=column(f.column), number=f.number, distinct=f.distinct)
-            for f in found
-            if f.target == node.number
-        ]
-        predicate = conjunction(own)
+        predicate = conjunction(f.predicate for f in found if f.target == node.number)
         if predicate is None:
             return node
         return replace(node, plan=push_filters(nodes.Filter(node.plan, predicate), context))

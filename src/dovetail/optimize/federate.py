@@ -20,6 +20,7 @@ from dovetail.connectors.capabilities.translate import Untranslatable
 from dovetail.optimize.context import Context
 from dovetail.optimize.cost import Cost
 from dovetail.optimize.dynamic_filters import DynamicFilter, dynamic_filters
+from dovetail.optimize.federated import FederatedPlan
 from dovetail.optimize.late_fetch import late_fetch
 from dovetail.optimize.partial_aggregates import partial_aggregates
 from dovetail.optimize.presort import presorted
@@ -39,23 +40,6 @@ from dovetail.plan.shapes import filtered, fragments_in, narrowed
 
 # A source that is by so little slower than fetching its inputs is given the work: fewer bytes.
 _NEAR = 1.1
-
-
-@dataclass(frozen=True)
-class FederatedPlan:
-    """``plan`` has :class:`~dovetail.plan.nodes.Fragment` leaves, numbered in ``fragments``.
-
-    ``filters`` are the keys that fragments learn from each other; ``rows`` the estimated rows per
-    fragment number, dynamic filters counted. ``notes`` say what was not pushed and why,
-    ``decisions`` what cost decided, with its figures.
-    """
-
-    plan: nodes.Plan
-    fragments: tuple[nodes.Fragment, ...]
-    notes: tuple[str, ...] = ()
-    filters: tuple[DynamicFilter, ...] = ()
-    rows: tuple[float, ...] = ()
-    decisions: tuple[str, ...] = ()
 
 
 @dataclass
@@ -211,18 +195,17 @@ def federate(plan: nodes.Plan, context: Context) -> FederatedPlan:
     cut = transform_plan(cut, number)
     filters: tuple[DynamicFilter, ...] = ()
     rows = tuple(cost.cardinality.rows(f.plan) for f in fragments)
-    if context.push and "dynamic_filters" not in context.disabled:
-        plain = cut
+    plain = cut
+    filters_wanted = context.push and "dynamic_filters" not in context.disabled
+    if filters_wanted:
         cut, filters, rows = dynamic_filters(cut, fragments, rows, context, cost)
         fragments = sorted(fragments_in(cut), key=lambda fragment: fragment.number)
-        if not context.disabled & {"late_fetch", "prune_columns"}:
-            late = late_fetch(plain, cut, rows, filters, context, cost, cutter.decisions.append)
-            if late is not None:
-                cut, filters, rows = late.plan, late.filters, late.rows
-                fragments = list(late.fragments)
-    return FederatedPlan(
+    federated = FederatedPlan(
         cut, tuple(fragments), tuple(cutter.notes), filters, rows, tuple(cutter.decisions)
     )
+    if filters_wanted and not context.disabled & {"late_fetch", "prune_columns"}:
+        return late_fetch(federated, plain, context, cost)
+    return federated
 
 
 def _presorted(plan: nodes.Plan, context: Context) -> nodes.Plan:

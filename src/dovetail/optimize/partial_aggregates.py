@@ -37,6 +37,7 @@ from dovetail.plan.expressions import (
     transform_plan,
     unparenthesized,
 )
+from dovetail.plan.shapes import replaced
 from dovetail.types import parse_type
 
 _HUGEINT = parse_type("HUGEINT")
@@ -106,8 +107,8 @@ def _aggregate(plan: nodes.Aggregate, context: Context, cost: Cost) -> nodes.Pla
         partial, new_keys, new_aggregates = made
         if not _shrinks(fragment, partial, context, cost):
             continue
-        replaced = _replaced(below, fragment, nodes.Fragment(fragment.source, partial))
-        final = nodes.Aggregate(replaced, tuple(new_keys), tuple(new_aggregates[0]))
+        joined = replaced(below, fragment, nodes.Fragment(fragment.source, partial))
+        final = nodes.Aggregate(joined, tuple(new_keys), tuple(new_aggregates[0]))
         return nodes.Project(final, tuple(new_aggregates[1]))
     return plan
 
@@ -236,9 +237,3 @@ def _two_steps(
     value = exp.Coalesce(this=column(total.name), expressions=[exp.Literal.number(0)])
     counted = exp.Cast(this=value, to=exp.DataType.build("BIGINT"))
     return lower, upper, nodes.Item(item.column, counted)
-
-
-def _replaced(plan: nodes.Plan, old: nodes.Fragment, new: nodes.Fragment) -> nodes.Plan:
-    if plan is old:
-        return new
-    return plan.with_inputs([_replaced(child, old, new) for child in plan.inputs])

@@ -34,6 +34,13 @@ def narrowed(plan: nodes.Plan, columns: Sequence[nodes.Column]) -> nodes.Plan:
     return nodes.Project(plan, tuple(nodes.Item(c, column(c.name)) for c in columns))
 
 
+def replaced(plan: nodes.Plan, old: nodes.Plan, new: nodes.Plan) -> nodes.Plan:
+    """``plan`` with ``new`` where the very node ``old`` was."""
+    if plan is old:
+        return new
+    return plan.with_inputs([replaced(child, old, new) for child in plan.inputs])
+
+
 def equal_columns(part: exp.Expression) -> tuple[str, str] | None:
     """The two columns of ``a = b``, or None."""
     bare = unparenthesized(part)

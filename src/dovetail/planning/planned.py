@@ -10,7 +10,7 @@ from dovetail.catalog.model import TableInfo
 from dovetail.connectors.base import Connector
 from dovetail.execution.work import Work
 from dovetail.language.sql.judge import Judged
-from dovetail.optimize.federate import FederatedPlan
+from dovetail.optimize.federated import FederatedPlan
 from dovetail.optimize.optimizer import Step
 from dovetail.plan import nodes
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from dovetail.execution.carried import carried
 from dovetail.execution.work import Statement, Work
-from dovetail.optimize.federate import FederatedPlan
+from dovetail.optimize.federated import FederatedPlan
 from dovetail.plan import nodes
 from dovetail.plan.expressions import has_subquery, node_expressions, subqueries
 from dovetail.plan.shapes import definitions_read, fragments_in

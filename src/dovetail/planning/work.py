@@ -13,7 +13,7 @@ from dovetail.execution.carried import carried
 from dovetail.execution.keys import KeyLookup
 from dovetail.execution.work import Kept, Piece, Statement, Work
 from dovetail.optimize.context import Context
-from dovetail.optimize.federate import FederatedPlan
+from dovetail.optimize.federated import FederatedPlan
 from dovetail.optimize.fragments import bound, request_of, shown
 from dovetail.plan import nodes
 from dovetail.plan.expressions import column, has_subquery, node_expressions, transform_plan
