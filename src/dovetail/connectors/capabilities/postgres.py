@@ -180,7 +180,10 @@ def _aggregates() -> dict[tuple[str, tuple[str, ...]], Entry]:
     for name in ("min", "max"):
         table[name, ("text",)] = Entry("text", _extreme)
     for operand in _NUMBERS:
-        table["sum", (operand,)] = Entry(operand, _as_numeric)
+        # Of a decimal as it is: a sum and an average of the same value are then added up once.
+        table["sum", (operand,)] = (
+            Entry(operand) if operand == "decimal" else Entry(operand, _as_numeric)
+        )
         table["avg", (operand,)] = Entry("double", _average, output_only=True)
     # No sum of DOUBLE: where it overflows PostgreSQL fails and DuckDB answers infinity.
     return table
