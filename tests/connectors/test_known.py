@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+
+import pytest
 
 import dovetail
 from dovetail.connectors import known
+from dovetail.connectors.base import Estimate
 from dovetail.connectors.known import Known
 from tests.databases import Database
 
@@ -61,6 +64,32 @@ def _statistics_asked(database: Database, seen: Callable[[], int], refresh: bool
             session.refresh()
         session.explain("SELECT count(*) FROM one.public.seats a JOIN one.public.seats b USING (n)")
     return seen() - before
+
+
+def test_an_estimate_is_asked_for_once(
+    postgres_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also that of a filter with a subquery, which is found by its SQL."""
+    postgres_database.execute(
+        "CREATE TABLE rows AS SELECT n FROM generate_series(1, 999) n", "ANALYZE rows"
+    )
+    asked: list[object] = []
+    keep = known.ESTIMATES.keep
+
+    def noted(place: Hashable, what: Hashable, answer: Estimate | None) -> None:
+        asked.append(what)
+        keep(place, what, answer)
+
+    monkeypatch.setattr(known.ESTIMATES, "keep", noted)
+    filters = ("n < 100", "n < (SELECT max(n) FROM one.public.rows)")
+    for number, predicate in enumerate(filters, 1):
+        for _ in range(2):
+            with dovetail.connect({"sources": {"one": postgres_database.source()}}) as session:
+                session.explain(
+                    f"SELECT count(*) FROM one.public.rows a JOIN one.public.rows b USING (n) "
+                    f"WHERE a.{predicate}"
+                )
+            assert len(asked) == number
 
 
 def test_the_next_session_does_not_ask_again(postgres_database: Database) -> None:

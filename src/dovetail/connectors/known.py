@@ -84,7 +84,7 @@ class Known(Generic[_V]):
 
 # A table is asked by its catalog's record: with another shape or size it is asked for anew.
 STATISTICS: Known[Mapping[str, ColumnStatistics]] = Known()
-# By the SQL they are of; None is of a source that cannot tell.
+# By the filtered table they are of; None is of a source that cannot tell.
 ESTIMATES: Known[Estimate | None] = Known()
 
 

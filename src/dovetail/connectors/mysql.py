@@ -85,14 +85,9 @@ class MySQLConnector(Connector):
         return MySQLSnapshot(self, self._pool, str(directory) if directory else None)
 
     def estimate(self, request: FragmentRequest) -> Estimate | None:
-        """Rows and cost by EXPLAIN FORMAT=JSON, kept for a while; None when it cannot tell."""
-        sql = plain_sql(request)
-
-        def ask() -> Estimate | None:
-            text = self._explain(sql)
-            return None if text is None else _estimate(text, request)
-
-        return known.ESTIMATES.recall(self.login, sql, ask)
+        """Rows and cost by EXPLAIN FORMAT=JSON; None when it cannot tell."""
+        text = self._explain(plain_sql(request))
+        return None if text is None else _estimate(text, request)
 
     def statistics(self, table: TableInfo) -> Mapping[str, ColumnStatistics]:
         """Different values of columns that lead an index or were looked at, kept for a while."""

@@ -104,25 +104,21 @@ class PostgresConnector(Connector):
         return comment(request.tag) + self.fragment(request).body
 
     def estimate(self, request: FragmentRequest) -> Estimate | None:
-        """PostgreSQL's own estimate (``EXPLAIN``), kept for a while.
+        """PostgreSQL's own estimate (``EXPLAIN``).
 
         Raises :class:`dovetail.errors.SourceError` when the source cannot be asked.
         """
         sql = self.fragment(request).body
-
-        def ask() -> Estimate:
-            with self._side.cursor() as cursor:
-                rows = cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}").fetchone()
-            assert rows is not None
-            plan = (json.loads(rows[0]) if isinstance(rows[0], str) else rows[0])[0]["Plan"]
-            return Estimate(
-                rows=float(plan["Plan Rows"]),
-                row_bytes=float(plan["Plan Width"]),
-                cost=float(plan["Total Cost"]),
-                detail=str(plan["Node Type"]),
-            )
-
-        return known.ESTIMATES.recall(self.login, sql, ask)
+        with self._side.cursor() as cursor:
+            rows = cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}").fetchone()
+        assert rows is not None
+        plan = (json.loads(rows[0]) if isinstance(rows[0], str) else rows[0])[0]["Plan"]
+        return Estimate(
+            rows=float(plan["Plan Rows"]),
+            row_bytes=float(plan["Plan Width"]),
+            cost=float(plan["Total Cost"]),
+            detail=str(plan["Node Type"]),
+        )
 
     def statistics(self, table: TableInfo) -> Mapping[str, ColumnStatistics]:
         """What ``ANALYZE`` found, kept for a while."""

@@ -8,13 +8,14 @@ from typing import TypeVar
 
 from dovetail.catalog.model import ColumnStatistics, TableInfo
 from dovetail.connectors import known
-from dovetail.connectors.base import Connector, Estimate
+from dovetail.connectors.base import Connector, Estimate, FragmentRequest
+from dovetail.connectors.capabilities import Capabilities
 from dovetail.connectors.capabilities.translate import Untranslatable
 from dovetail.execution import crew
 from dovetail.optimize.fragments import request_of
 from dovetail.optimize.pushable import only_source, split_filter
 from dovetail.plan import nodes
-from dovetail.plan.expressions import conjunction, free_columns, has_subquery
+from dovetail.plan.expressions import column, conjunction, has_subquery, substitute
 
 _T = TypeVar("_T")
 _PATIENCE = 1.0  # seconds for one answer; over a slow link a round trip takes a tenth of that
@@ -23,8 +24,9 @@ _PATIENCE = 1.0  # seconds for one answer; over a slow link a round trip takes a
 class SourceFacts:
     """:class:`~dovetail.optimize.cardinality.Facts` from the connectors.
 
-    They keep what they asked. A source that cannot be asked, or does not answer soon, is no reason
-    for a query to fail or to wait: planning goes on without, and asks it nothing more.
+    What a server says is kept (:mod:`dovetail.connectors.known`). A source that cannot be asked, or
+    does not answer soon, is no reason for a query to fail or to wait: planning goes on without, and
+    asks it nothing more.
     """
 
     def __init__(self, connectors: Mapping[str, Connector]) -> None:
@@ -53,16 +55,27 @@ class SourceFacts:
             return None
         # To write the question down for the source takes longer than to find its answer by what
         # the plan says.
-        asked = _asked_of(plan) if connector.place is not None else None
-        found = None if asked is None else known.ESTIMATES.get(connector.login, asked)
-        if found is None:
-            found = self._estimated(connector, source, plan)
-            if found is not None and asked is not None:
-                known.ESTIMATES.keep(connector.login, asked, found)
-        return found
+        asked = _asked_of(plan)
+        is_kept = connector.place is not None
+        found = known.ESTIMATES.get(connector.login, asked) if is_kept and asked else None
+        if found is not None:
+            return found
+        request = self._question(connector.capabilities, source, plan)
+        if request is None:
+            return None
 
-    def _estimated(self, connector: Connector, source: str, plan: nodes.Plan) -> Estimate | None:
-        table = connector.capabilities
+        def ask() -> Estimate | None:
+            return connector.estimate(request)
+
+        if not is_kept:
+            return self._asked(source, ask)
+        question = asked or request.query
+        return self._asked(source, lambda: known.ESTIMATES.recall(connector.login, question, ask))
+
+    def _question(
+        self, table: Capabilities, source: str, plan: nodes.Plan
+    ) -> FragmentRequest | None:
+        """What the source would filter itself of a filtered table; None if that is not all."""
         if isinstance(plan, nodes.Filter) and not plan.loose:
             exact, loose, above = split_filter(plan, source, table, lambda note: None)
             predicate = conjunction([*exact, *loose])
@@ -70,10 +83,9 @@ class SourceFacts:
                 return None
             plan = nodes.Filter(plan.input, predicate, loose=True)
         try:
-            request = request_of(nodes.Fragment(source, plan), table, "")
+            return request_of(nodes.Fragment(source, plan), table, "")
         except Untranslatable:
             return None
-        return self._asked(source, lambda: connector.estimate(request))
 
     def _asked(self, source: str, ask: Callable[[], _T]) -> _T | None:
         """The source's answer, or None when it has none or takes too long."""
@@ -93,12 +105,12 @@ class SourceFacts:
         return found[0]
 
 
-def _asked_of(plan: nodes.Plan) -> Hashable | None:
-    """A filtered table as a key: its name, which column is which, and the predicate."""
+def _asked_of(plan: nodes.Plan) -> tuple[Hashable, ...] | None:
+    """A filtered table as a key: its name, and the predicate over what the source calls columns."""
     if not isinstance(plan, nodes.Filter) or not isinstance(plan.input, nodes.Scan):
         return None
     if has_subquery(plan.predicate):
         return None
-    used = free_columns(plan.predicate)
-    read = tuple((c.column.name, c.source_name) for c in plan.input.read if c.column.name in used)
-    return plan.input.label, read, plan.predicate
+    read = ((c.column.name, c.source_name) for c in plan.input.read)
+    written = {name: column(called) for name, called in read if name != called}
+    return plan.input.label, substitute(plan.predicate, written)
