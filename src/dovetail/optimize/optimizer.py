@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from dovetail.errors import InternalError
 from dovetail.optimize.context import Context
+from dovetail.optimize.rules.count_matches import count_matches
 from dovetail.optimize.rules.fold_constants import fold_constants
 from dovetail.optimize.rules.infer_from_or import infer_from_or
 from dovetail.optimize.rules.infer_predicates import infer_predicates
@@ -41,6 +42,7 @@ RULES: tuple[Rule, ...] = (
     infer_from_or,
     infer_predicates,
     push_filters,
+    count_matches,
     push_limits,
     prune_columns,
 )
