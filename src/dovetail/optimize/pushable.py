@@ -159,7 +159,7 @@ def check(plan: nodes.Plan, table: Capabilities, delivered: Collection[str] | No
         operand = operand_class(column.type, column.native_type)
         exact = operand not in ("text", "char") or table.text_is_exact(column.collation)
         exact = exact or grouped_as_bytes(table, column)
-        exact = exact and not (read_as_null(table, column) and table.date_or_null is None)
+        exact = exact and not (read_as_null(table, column) and table.date_is_real is None)
         if operand is None or operand == "double" or not exact or column.name in rounded:
             raise Untranslatable(
                 f"{table.kind} may group {column.native_type or column.type} otherwise"

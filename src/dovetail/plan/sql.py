@@ -9,7 +9,7 @@ such with the same meaning in the target's dialect.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -586,13 +586,24 @@ def _operand(query: exp.Query) -> exp.Query:
 def _and(parts: Sequence[exp.Expression], default: bool = False) -> exp.Expression:
     if not parts and default:
         return exp.true()
+    # What stands there twice stands where it came last: a test that a date is one, after all that
+    # compare it.
+    each = [part for among in parts for part in _between_ands(among)]
     result: exp.Expression | None = None
-    for part in parts:
+    for part in reversed(dict.fromkeys(reversed(each))):
         piece = exp.Paren(this=part) if isinstance(unparenthesized(part), exp.Or) else part
         result = piece if result is None else exp.And(this=result, expression=piece)
     if result is None:
         raise InternalError("empty conjunction")
     return result
+
+
+def _between_ands(part: exp.Expression) -> Iterator[exp.Expression]:
+    if isinstance(part, exp.And):
+        yield from _between_ands(part.this)
+        yield from _between_ands(part.expression)
+    else:
+        yield part
 
 
 def _numbers_matched(plan: nodes.Join) -> tuple[str, str] | None:

@@ -102,8 +102,8 @@ class Capabilities:
     not grouped in the order of a secondary index (None: no need). ``text_mixes`` tells whether a
     constant may meet text of a collation without an error. ``dates_are_exact`` False: some dates
     of the source are read as NULL (MySQL's zero dates), so what it computes of a date column is
-    only good for a looser filter; unless ``date_or_null`` writes a date as NULL where it is read
-    so. ``closed_derived_tables``: a derived table may not look at the query around it.
+    only good for a looser filter; unless ``date_is_real`` writes a test that such a date does not
+    pass. ``closed_derived_tables``: a derived table may not look at the query around it.
     ``sorts_by_index``: rows that are sorted first are grouped in that order. ``keys``
     writes the predicate of a dynamic filter over a value of an operand class (None: it
     cannot); it may keep more rows. ``keeps_state`` tells whether what is read of a table (the
@@ -122,7 +122,7 @@ class Capabilities:
     text_bytes: Callable[[exp.Expression], exp.Expression] | None = None
     unordered: Callable[[exp.Expression], exp.Expression] | None = None
     dates_are_exact: bool = True
-    date_or_null: Callable[[exp.Expression], exp.Expression] | None = None
+    date_is_real: Callable[[exp.Expression], exp.Expression] | None = None
     text_mixes: Callable[[str, str | None], bool] = lambda text, collation: True
     closed_derived_tables: bool = False
     sorts_by_index: bool = False

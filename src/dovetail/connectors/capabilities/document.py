@@ -129,7 +129,7 @@ def _how(table: Capabilities, classes: tuple[str, ...], entry: Entry) -> str:
 def is_exact(table: Capabilities, classes: tuple[str, ...], entry: Entry) -> bool:
     """Whether the entry is more than a looser filter."""
     dates = {"date", "timestamp", "timestamptz"}
-    readable = table.dates_are_exact or table.date_or_null is not None
+    readable = table.dates_are_exact or table.date_is_real is not None
     return entry.exact and (readable or dates.isdisjoint(classes))
 
 

@@ -34,8 +34,8 @@ def _bytes(text: exp.Expression) -> exp.Expression:
     return exp.Cast(this=_utf8(text), to=exp.DataType.build("BINARY"))
 
 
-def _date_or_null(date: exp.Expression) -> exp.Expression:
-    """NULL for dates without a month or a day, which MySQL stores as 0."""
+def _date_is_real(date: exp.Expression) -> exp.Expression:
+    """Whether it has a month and a day: MySQL stores 0 for one that is missing."""
     parts = [
         exp.GT(
             this=exp.Anonymous(this=name, expressions=[date.copy()]),
@@ -43,8 +43,7 @@ def _date_or_null(date: exp.Expression) -> exp.Expression:
         )
         for name in ("MONTH", "DAYOFMONTH")
     ]
-    both = exp.And(this=parts[0], expression=parts[1])
-    return exp.Case(ifs=[exp.If(this=both, true=date.copy())])
+    return exp.And(this=parts[0], expression=parts[1])
 
 
 def _unordered(number: exp.Expression) -> exp.Expression:
@@ -249,7 +248,7 @@ CAPABILITIES = Capabilities(
     text_mixes=_mixes,
     closed_derived_tables=True,
     dates_are_exact=False,
-    date_or_null=_date_or_null,
+    date_is_real=_date_is_real,
     keys=_keys,
     # other engines know no snapshots
     keeps_state=lambda table: table.details.get("engine") == "InnoDB",
@@ -266,5 +265,5 @@ CAPABILITIES = Capabilities(
         probe=0.5e-6,
     ),
 )
-SEEING_ZERO_DATES = replace(CAPABILITIES, date_or_null=None)
+SEEING_ZERO_DATES = replace(CAPABILITIES, date_is_real=None)
 """Where zero dates shall be errors."""

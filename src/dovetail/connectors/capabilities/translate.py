@@ -7,7 +7,7 @@ the expression once, bottom-up, and know the operand class of every part.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
@@ -21,6 +21,7 @@ from dovetail.plan.expressions import (
     conjunction,
     free_columns,
     function_name,
+    has_subquery,
     is_volatile,
     unparenthesized,
 )
@@ -52,6 +53,8 @@ _COMPARISONS: dict[type[exp.Expression], str] = {
     exp.NullSafeEQ: "is not distinct from",
     exp.NullSafeNEQ: "is distinct from",
 }
+# Never true of NULL.
+_STRICT = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Between)
 _ARITHMETIC: dict[type[exp.Expression], str] = {
     exp.Add: "+",
     exp.Sub: "-",
@@ -219,9 +222,15 @@ class _Translator:
             return Value(node.copy(), f"{operand} loose", column=column)
         if not read_as_null(self.table, column):
             return Value(node.copy(), operand, column=column)
-        if self.table.date_or_null is None:
+        if self.table.date_is_real is None:
             return Value(node.copy(), operand, exact=False, column=column)
-        return Value(self.table.date_or_null(node.copy()), operand, column=column)
+        return Value(self.date_or_null(node), operand, column=column)
+
+    def date_or_null(self, date: exp.Expression) -> exp.Expression:
+        """A date as it is read: NULL where the source holds one that is none."""
+        assert self.table.date_is_real is not None
+        is_real = self.table.date_is_real(date.copy())
+        return exp.Case(ifs=[exp.If(this=is_real, true=date.copy())])
 
     def constant(self, node: exp.Expression) -> Value:
         sign = ""
@@ -290,9 +299,9 @@ class _Translator:
                 self.refuse(f"column {bare.name}")
             tested: exp.Expression = bare.copy()
             if read_as_null(self.table, column):
-                if self.table.date_or_null is None:
+                if self.table.date_is_real is None:
                     self.refuse(f"IS NULL over {column.native_type}")
-                tested = self.table.date_or_null(tested)
+                tested = self.date_or_null(tested)
             return Value(exp.Is(this=tested, expression=exp.Null()), "boolean")
         value = self.value(node.this)
         if not value.exact:
@@ -576,17 +585,41 @@ def translate_filter(
         Untranslatable: not even a looser form is offered.
     """
     value = _Translator(table, columns, check_subquery).boolean(expression)
-    guarded = table.date_or_null is not None and any(
-        name in columns and read_as_null(table, columns[name]) for name in free_columns(expression)
-    )
-    if not guarded:
+    dates = [
+        node
+        for node in dict.fromkeys(expression.find_all(exp.Column))
+        if node.name in columns and read_as_null(table, columns[node.name])
+    ]
+    if table.date_is_real is None or not dates:
         return value
-    # Beside the predicate that decides stands the one over the bare columns, for an index.
-    bare = replace(table, date_or_null=None)
-    try:
-        looser = _Translator(bare, columns, check_subquery).boolean(expression)
-    except Untranslatable:
-        return value
-    both = conjunction([looser.expression, value.expression])
+    if _compares(expression, dates):
+        # With NULL it keeps no row, so it may take the dates as they are (an index finds them) if
+        # they are tested, too. The test comes last, after all that leaves fewer rows to test.
+        as_they_are = _Translator(replace(table, dates_are_exact=True), columns, check_subquery)
+        decided = as_they_are.boolean(expression)
+        tests = [table.date_is_real(node.copy()) for node in dates]
+        both = conjunction([decided.expression, *tests])
+    else:
+        # Beside the predicate that decides stands the one over the bare columns, for an index.
+        bare = replace(table, date_is_real=None)
+        try:
+            decided = value
+            looser = _Translator(bare, columns, check_subquery).boolean(expression)
+        except Untranslatable:
+            return value
+        both = conjunction([looser.expression, value.expression])
     assert both is not None
-    return replace(value, expression=both)
+    return replace(decided, expression=both)
+
+
+def _compares(expression: exp.Expression, dates: Sequence[exp.Column]) -> bool:
+    """Whether it compares these columns themselves, and nothing that is computed of them."""
+    bare = unparenthesized(expression)
+    if not isinstance(bare, _STRICT) or has_subquery(bare):
+        return False
+    operands = [unparenthesized(operand) for operand in bare.iter_expressions()]
+    names = {date.name for date in dates}
+    return all(
+        isinstance(operand, exp.Column) or names.isdisjoint(free_columns(operand))
+        for operand in operands
+    )
